@@ -1,1 +1,2 @@
 //! base-serving
+pub mod engine;

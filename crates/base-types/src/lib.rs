@@ -1,1 +1,20 @@
-//! base-types
+//! The words of Switchrail: ids, tensors, outcomes, decisions and the clock.
+//!
+//! Every other crate speaks in these types. This crate does no IO, knows no runtime and serialises
+//! nothing; outside data becomes one of these types at the edge that received it (parse, don't check).
+
+mod clock;
+mod decision;
+mod digest;
+mod name;
+mod outcome;
+mod tensor;
+mod version;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use decision::{Candidate, Change, Decisions, Phase, Quarantine, Stance};
+pub use digest::{Digest, DigestError};
+pub use name::{Label, ModelName, NameError, Pin, Selector, Version};
+pub use outcome::{FaultKind, Outcome, OutcomeClass, Reason};
+pub use tensor::{Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count};
+pub use version::{Generation, MemoryUse, VersionId, VersionState};

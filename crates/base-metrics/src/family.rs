@@ -1,0 +1,118 @@
+//! The registered families, built from the catalogue.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
+
+use crate::catalog::{self, Entry};
+
+/// Upper bounds of the latency buckets in seconds: four a decade from 100 µs to 30 s, finer where small models live.
+const SECONDS: [f64; 19] = [
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
+    2.5, 5.0, 10.0, 30.0,
+];
+
+/// One field per metric of the catalogue.
+pub(crate) struct Families {
+    pub(crate) registry: Registry,
+    pub(crate) requests: IntCounterVec,
+    pub(crate) attempts: IntCounterVec,
+    pub(crate) faults: IntCounterVec,
+    pub(crate) fallbacks: IntCounterVec,
+    pub(crate) queue_seconds: HistogramVec,
+    pub(crate) run_seconds: HistogramVec,
+    pub(crate) request_seconds: HistogramVec,
+    pub(crate) in_flight: IntGaugeVec,
+    pub(crate) queue_depth: IntGaugeVec,
+    pub(crate) share_wanted: GaugeVec,
+    pub(crate) share_actual: GaugeVec,
+    pub(crate) memory: IntGaugeVec,
+    pub(crate) load_seconds: GaugeVec,
+    pub(crate) version_state: IntGaugeVec,
+    pub(crate) versions_refused: IntCounterVec,
+    pub(crate) rollout_state: IntGaugeVec,
+    pub(crate) rule_log_e: GaugeVec,
+    pub(crate) rule_threshold: GaugeVec,
+    pub(crate) rollbacks: IntCounterVec,
+    pub(crate) verdicts: IntCounterVec,
+    pub(crate) generation: IntGauge,
+    pub(crate) config_reads: IntCounterVec,
+    pub(crate) config_problems: IntGauge,
+    pub(crate) config_success: Gauge,
+    pub(crate) journal_errors: IntCounter,
+    pub(crate) journal_pending: IntGauge,
+    pub(crate) webhooks: IntCounterVec,
+    pub(crate) connections: IntGauge,
+    pub(crate) build_info: IntGaugeVec,
+}
+
+struct Builder(Registry);
+
+impl Builder {
+    fn add<M: Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> prometheus::Result<M> {
+        let metric = metric?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counters(&self, e: Entry) -> prometheus::Result<IntCounterVec> {
+        self.add(IntCounterVec::new(Opts::new(e.name, e.help), e.labels))
+    }
+
+    fn gauges(&self, e: Entry) -> prometheus::Result<GaugeVec> {
+        self.add(GaugeVec::new(Opts::new(e.name, e.help), e.labels))
+    }
+
+    fn int_gauges(&self, e: Entry) -> prometheus::Result<IntGaugeVec> {
+        self.add(IntGaugeVec::new(Opts::new(e.name, e.help), e.labels))
+    }
+
+    fn int_gauge(&self, e: Entry) -> prometheus::Result<IntGauge> {
+        self.add(IntGauge::new(e.name, e.help))
+    }
+
+    fn histograms(&self, e: Entry) -> prometheus::Result<HistogramVec> {
+        self.add(HistogramVec::new(HistogramOpts::new(e.name, e.help).buckets(SECONDS.to_vec()), e.labels))
+    }
+}
+
+impl Families {
+    pub(crate) fn new() -> prometheus::Result<Self> {
+        let b = Builder(Registry::new());
+        #[cfg(target_os = "linux")]
+        b.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self {
+            requests: b.counters(catalog::REQUESTS)?,
+            attempts: b.counters(catalog::ATTEMPTS)?,
+            faults: b.counters(catalog::FAULTS)?,
+            fallbacks: b.counters(catalog::FALLBACKS)?,
+            queue_seconds: b.histograms(catalog::QUEUE_SECONDS)?,
+            run_seconds: b.histograms(catalog::RUN_SECONDS)?,
+            request_seconds: b.histograms(catalog::REQUEST_SECONDS)?,
+            in_flight: b.int_gauges(catalog::IN_FLIGHT)?,
+            queue_depth: b.int_gauges(catalog::QUEUE_DEPTH)?,
+            share_wanted: b.gauges(catalog::SHARE_WANTED)?,
+            share_actual: b.gauges(catalog::SHARE_ACTUAL)?,
+            memory: b.int_gauges(catalog::MEMORY)?,
+            load_seconds: b.gauges(catalog::LOAD_SECONDS)?,
+            version_state: b.int_gauges(catalog::VERSION_STATE)?,
+            versions_refused: b.counters(catalog::VERSIONS_REFUSED)?,
+            rollout_state: b.int_gauges(catalog::ROLLOUT_STATE)?,
+            rule_log_e: b.gauges(catalog::RULE_LOG_E)?,
+            rule_threshold: b.gauges(catalog::RULE_THRESHOLD)?,
+            rollbacks: b.counters(catalog::ROLLBACKS)?,
+            verdicts: b.counters(catalog::VERDICTS)?,
+            generation: b.int_gauge(catalog::GENERATION)?,
+            config_reads: b.counters(catalog::CONFIG_READS)?,
+            config_problems: b.int_gauge(catalog::CONFIG_PROBLEMS)?,
+            config_success: b.add(Gauge::new(catalog::CONFIG_SUCCESS.name, catalog::CONFIG_SUCCESS.help))?,
+            journal_errors: b.add(IntCounter::new(catalog::JOURNAL_ERRORS.name, catalog::JOURNAL_ERRORS.help))?,
+            journal_pending: b.int_gauge(catalog::JOURNAL_PENDING)?,
+            webhooks: b.counters(catalog::WEBHOOKS)?,
+            connections: b.int_gauge(catalog::CONNECTIONS)?,
+            build_info: b.int_gauges(catalog::BUILD_INFO)?,
+            registry: b.0,
+        })
+    }
+}

@@ -1,2 +1,21 @@
-//! base-serving
+//! The doorway between the planes. Down crosses a [`Snapshot`] through the [`SnapshotCell`], up crosses an
+//! outcome through the [`OutcomeLedger`], and nothing else.
+//!
+//! Reading order: `engine` (what we ask of the runtime), `lane` (what the request path asks of a loaded
+//! version), `snapshot` (what the control plane publishes), `cell` (the one swap), `ledger` (what comes back).
+
+mod budget;
+mod cell;
 pub mod engine;
+pub mod lane;
+mod ledger;
+mod limits;
+mod snapshot;
+mod tally;
+
+pub use budget::RetryBudget;
+pub use cell::SnapshotCell;
+pub use ledger::{Attempt, FaultReport, Judge, OutcomeLedger, Rerun};
+pub use limits::ModelLimits;
+pub use snapshot::{ServingModel, ServingVersion, Snapshot, Unready};
+pub use tally::{ArmTally, WindowTotals};

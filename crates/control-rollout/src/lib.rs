@@ -1,1 +1,42 @@
-//! control-rollout
+//! Judges a candidate version against the stable one, and decides what follows.
+//!
+//! Everything here is a pure function of the numbers that come in: no clock, no IO, no threads, no randomness.
+//! A [`Trial`] takes the faults of both arms, one at a time, and says after each what the evidence shows (a
+//! [`Verdict`]); [`decide`] turns that, under a [`Guardrail`], into what is to be done (a [`Decision`]).
+//!
+//! The tests are sequential: they may be read after every fault, for ever, and the probability that a healthy
+//! candidate is ever rolled back stays below the guardrail's `alpha`. Bad events alone move a verdict, and no data
+//! gives none. Read on in the order of the modules below: each statistic has its own.
+
+mod logs;
+mod restart;
+
+mod interval;
+mod limit;
+mod promotion;
+mod relative;
+
+mod horizon;
+mod keys;
+
+mod error;
+mod policy;
+
+mod checkpoint;
+mod evidence;
+mod trial;
+mod verdict;
+mod window;
+
+pub use checkpoint::{ArmCheckpoint, Checkpoint, RelativeCheckpoint};
+pub use error::{CheckpointFlaw, RolloutError};
+pub use evidence::{Evidence, Findings, Rule, RuleEvidence};
+pub use interval::{Interval, anytime_interval};
+pub use keys::ERRING_KEYS_MAX;
+pub use limit::{limit_alternatives, limit_log_e};
+pub use policy::{ClassicWindow, Guardrail, LatencyBound, Mode, OnSharedIncident, OutOfRange, RuleWeights};
+pub use promotion::{Proof, clean_requests_needed, promotion_log_e};
+pub use relative::{SHARES_MAX, ShareTally, relative_log_e};
+pub use trial::{Arm, CRASH_LOOP_EXITS, Count, FaultEvent, Successes, Trial};
+pub use verdict::{Cause, CrashCounts, Decision, Grounds, Verdict, decide};
+pub use window::{Breach, WindowTotals};

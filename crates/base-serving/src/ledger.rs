@@ -1,0 +1,107 @@
+//! Where every attempt and every request is recorded, once: metrics and the judge read the same value.
+//!
+//! Faults are rare and judged at once, on the thread that saw them; everything else is a few atomic
+//! increments. When `attempt` returns, a rollback it caused is already published.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use base_routing::Assignment;
+use base_types::{FaultKind, Outcome, OutcomeClass, Reason};
+
+use crate::{ServingModel, ServingVersion};
+
+/// What became of the same input on stable after a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rerun {
+    /// Stable was not asked, or could not finish: no budget, no time, a pin.
+    None,
+    /// Stable answered: the fault is the version's alone.
+    Answered,
+    /// Stable failed too: the input is to blame.
+    Failed,
+}
+
+/// An attempt as the ledger needs to know it.
+pub struct Attempt<'a> {
+    /// The model, as of the request's snapshot.
+    pub model: &'a ServingModel,
+    /// The version asked.
+    pub version: &'a ServingVersion,
+    /// Why it was asked.
+    pub assignment: &'a Assignment,
+    /// What stable made of the same input, if this attempt failed.
+    pub rerun: Rerun,
+}
+
+/// A fault, as the judge needs to know it.
+pub struct FaultReport<'a> {
+    /// The attempt.
+    pub attempt: &'a Attempt<'a>,
+    /// What went wrong.
+    pub kind: FaultKind,
+}
+
+/// Decides on a fault. Implemented by the control plane; called under no lock.
+pub trait Judge: Send + Sync {
+    /// Takes a fault into account and acts on it before returning.
+    fn on_fault(&self, report: &FaultReport<'_>);
+}
+
+/// Records outcomes.
+pub struct OutcomeLedger {
+    judge: Arc<dyn Judge>,
+    started: Instant,
+}
+
+impl OutcomeLedger {
+    /// `started` is the origin of the seconds that classic windows count in.
+    pub fn new(judge: Arc<dyn Judge>, started: Instant) -> Self {
+        Self { judge, started }
+    }
+
+    /// Records one attempt at a version. `now` is when it ended.
+    pub fn attempt(&self, attempt: &Attempt<'_>, outcome: &Outcome, now: Instant) {
+        let version = attempt.version;
+        version.metrics.attempt(outcome);
+        if attempt.assignment.split.is_some() && outcome.reason != Reason::Fallback {
+            version.tally.count_drawn();
+        }
+        if !is_evidence(outcome.reason) {
+            return;
+        }
+        match (outcome.class, outcome.fault) {
+            (OutcomeClass::Ok, _) => {
+                version.tally.count_success();
+                self.count_in_window(attempt, outcome, now);
+            }
+            (OutcomeClass::VersionFault, Some(kind)) => {
+                if attempt.rerun != Rerun::Failed {
+                    self.count_in_window(attempt, outcome, now);
+                }
+                if attempt.model.is_judged {
+                    self.judge.on_fault(&FaultReport { attempt, kind });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Records the end of a request that reached a version, once.
+    pub fn request(&self, version: &ServingVersion, outcome: &Outcome) {
+        version.metrics.request(outcome.class, outcome.reason, outcome.total);
+    }
+
+    fn count_in_window(&self, attempt: &Attempt<'_>, outcome: &Outcome, now: Instant) {
+        if attempt.model.limits.is_windowed {
+            let seconds = now.saturating_duration_since(self.started).as_secs();
+            let took = outcome.queue + outcome.run;
+            attempt.version.tally.count_in_window(seconds, took, outcome.class == OutcomeClass::VersionFault);
+        }
+    }
+}
+
+/// Pins, labels and fallbacks are nobody's evidence: the version was not chosen for this request by the table.
+fn is_evidence(reason: Reason) -> bool {
+    reason.is_random() || reason == Reason::Rule
+}

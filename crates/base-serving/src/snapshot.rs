@@ -1,0 +1,70 @@
+//! What the control plane publishes: everything a request needs, complete and immutable.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use base_metrics::VersionMetrics;
+use base_routing::ModelRoute;
+use base_types::{Digest, Generation, ModelName, Signature, Version, VersionId, VersionState};
+
+use crate::engine::Runner;
+use crate::lane::Lane;
+use crate::{ArmTally, ModelLimits, RetryBudget};
+
+/// The state of all models at one generation.
+#[derive(Default)]
+pub struct Snapshot {
+    /// Grows with every publication.
+    pub generation: Generation,
+    /// The models by name.
+    pub models: HashMap<ModelName, Arc<ServingModel>>,
+}
+
+/// One model as served.
+pub struct ServingModel {
+    /// The name.
+    pub name: ModelName,
+    /// How requests are divided; `None` while no version can take unpinned traffic.
+    pub route: Option<ModelRoute>,
+    /// The versions in memory that may answer.
+    pub versions: BTreeMap<Version, Arc<ServingVersion>>,
+    /// Known versions that may not answer, and why.
+    pub unready: BTreeMap<Version, Unready>,
+    /// Bounds.
+    pub limits: Arc<ModelLimits>,
+    /// The budget of fallbacks; lives as long as the trial it belongs to.
+    pub budget: Arc<RetryBudget>,
+    /// Whether any version is under trial, so that faults go to the judge.
+    pub is_judged: bool,
+    /// `max_batch_size` of config.pbtxt; 0 when the batch axis is part of the shapes.
+    pub max_batch_size: u32,
+}
+
+/// Why a known version may not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unready {
+    /// The state it is in.
+    pub state: VersionState,
+    /// In words, when there is more to say.
+    pub reason: String,
+}
+
+/// One version in memory.
+pub struct ServingVersion {
+    /// Model and number.
+    pub id: VersionId,
+    /// What it is.
+    pub digest: Digest,
+    /// The first 16 hexadecimal digits of it, as answers show it.
+    pub digest_short: String,
+    /// Inputs and outputs.
+    pub signature: Signature,
+    /// The queue in front of it.
+    pub lane: Arc<dyn Lane>,
+    /// The loaded model, for its memory figures; runs go through the lane.
+    pub runner: Arc<dyn Runner>,
+    /// Metric handles.
+    pub metrics: VersionMetrics,
+    /// Counts for the judge.
+    pub tally: ArmTally,
+}

@@ -1,1 +1,17 @@
-//! data-exec
+//! Execution: one pool of worker threads per process, one bounded queue (a lane) per loaded version.
+//!
+//! Reading order: `pool` (threads, fair turns between lanes), `lane` (admission, the short path), `run` (one
+//! job on one thread, and what counts as the version's fault), `output` (checks of what came out), `watch`
+//! (run timeouts). No job waits without a bound, and a job that nobody waits for any more never begins.
+
+mod lane;
+mod output;
+mod pool;
+mod run;
+mod watch;
+
+pub use lane::ExecLane;
+pub use pool::{Executor, ExecutorError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The worker threads, and fair turns between lanes: a lane with work stands in the round once, however many
+//! jobs it holds, so a candidate's backlog cannot starve stable.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base_serving::engine::Runner;
+use base_types::Clock;
+use tracing::warn;
+
+use crate::lane::{ExecLane, LaneState};
+use crate::run::run;
+use crate::watch::{Slot, Slots, TICK};
+
+/// Workers stuck in a run that does not stop are replaced, until this many per place are alive.
+const ALIVE_PER_WORKER_MAX: usize = 4;
+/// How long a closing pool waits for the runs under way.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// A thread could not be started.
+pub type ExecutorError = std::io::Error;
+
+#[derive(Default)]
+struct Round {
+    lanes: VecDeque<Arc<LaneState>>,
+    is_closed: bool,
+}
+
+/// What submitters, workers and the watchdog share.
+pub(crate) struct Shared {
+    round: Mutex<Round>,
+    wake: Condvar,
+    slots: Slots,
+    clock: Arc<dyn Clock>,
+    n_workers: usize,
+    /// Workers that have not ended, the stuck ones included.
+    n_alive: AtomicUsize,
+}
+
+impl Shared {
+    fn round(&self) -> MutexGuard<'_, Round> {
+        self.round.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    pub(crate) fn n_workers(&self) -> usize {
+        self.n_workers
+    }
+
+    /// A lane that was empty has work.
+    pub(crate) fn offer(&self, lane: Arc<LaneState>) {
+        self.round().lanes.push_back(lane);
+        self.wake.notify_one();
+    }
+
+    /// Waits for a lane's turn; `None` when the pool closes.
+    fn next_lane(&self) -> Option<Arc<LaneState>> {
+        let mut round = self.round();
+        loop {
+            if let Some(lane) = round.lanes.pop_front() {
+                return Some(lane);
+            }
+            if round.is_closed {
+                return None;
+            }
+            round = self.wake.wait(round).unwrap_or_else(|e| e.into_inner());
+        }
+    }
+}
+
+/// The pool of worker threads. Dropping it finishes what waits and runs, within a bound, and joins the threads.
+pub struct Executor {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Executor {
+    /// Starts `n_workers` threads and the watchdog of run timeouts.
+    pub fn start(n_workers: usize, clock: Arc<dyn Clock>) -> Result<Self, ExecutorError> {
+        let n_workers = n_workers.max(1);
+        let shared = Arc::new(Shared {
+            round: Mutex::default(),
+            wake: Condvar::new(),
+            slots: Slots::default(),
+            clock,
+            n_workers,
+            n_alive: AtomicUsize::new(0),
+        });
+        let mut threads = Vec::new();
+        for index in 0..n_workers {
+            threads.push(spawn_worker(&shared, index)?);
+        }
+        let watched = shared.clone();
+        let watchdog = std::thread::Builder::new().name("run-watchdog".to_owned());
+        threads.push(watchdog.spawn(move || watch(&watched))?);
+        Ok(Self { shared, threads })
+    }
+
+    /// Makes the lane of a loaded version.
+    pub fn lane(&self, runner: Arc<dyn Runner>) -> ExecLane {
+        ExecLane::new(runner, self.shared.clone())
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.shared.round().is_closed = true;
+        self.shared.wake.notify_all();
+        // A run that does not end must not hold up the end of the process.
+        let give_up = self.shared.clock.now() + CLOSE_WAIT;
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && self.shared.clock.now() < give_up {
+                std::thread::sleep(TICK);
+            }
+            if thread.is_finished() && thread.join().is_err() {
+                warn!("a worker thread panicked");
+            }
+        }
+    }
+}
+
+fn spawn_worker(shared: &Arc<Shared>, index: usize) -> Result<JoinHandle<()>, ExecutorError> {
+    let worker = shared.clone();
+    let slot = shared.slots.add();
+    let thread = std::thread::Builder::new().name(format!("run-{index}")).spawn(move || work(&worker, &slot))?;
+    shared.n_alive.fetch_add(1, Ordering::Relaxed);
+    Ok(thread)
+}
+
+fn work(shared: &Shared, slot: &Arc<Slot>) {
+    while let Some(lane) = shared.next_lane() {
+        let (waiting, has_more) = lane.next();
+        if has_more {
+            // Back to the end of the round before running, so that another worker can take the next job.
+            shared.offer(lane.clone());
+        }
+        let Some(waiting) = waiting else { continue };
+        let (done, took) = run(lane.runner(), waiting.admitted, Some(waiting.reply), slot, shared.clock());
+        lane.record_run(took);
+        match done {
+            // A receiver that is gone has no use for the report.
+            Some((report, Some(reply))) => drop(reply.send(report)),
+            Some((_, None)) => {}
+            // The watchdog has answered; if it started a replacement, this thread has outlived its place.
+            None if shared.n_alive.load(Ordering::Relaxed) > shared.n_workers => break,
+            None => {}
+        }
+    }
+    shared.n_alive.fetch_sub(1, Ordering::Relaxed);
+    shared.slots.remove(slot);
+}
+
+/// Looks after run timeouts until the pool closes.
+fn watch(shared: &Arc<Shared>) {
+    loop {
+        let round = shared.round();
+        if round.is_closed {
+            return;
+        }
+        drop(round);
+        std::thread::sleep(TICK);
+        (0..shared.slots.check(shared.clock.now())).for_each(|_| replace_worker(shared));
+    }
+}
+
+/// Starts a worker in the place of one whose run does not end.
+fn replace_worker(shared: &Arc<Shared>) {
+    let n_alive = shared.n_alive.load(Ordering::Relaxed);
+    if n_alive >= shared.n_workers * ALIVE_PER_WORKER_MAX {
+        warn!(n_alive, "too many runs that do not end: no further worker is started");
+    } else if let Err(error) = spawn_worker(shared, n_alive) {
+        warn!(%error, "no replacement for a stuck worker");
+    }
+}

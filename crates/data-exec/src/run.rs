@@ -1,0 +1,67 @@
+//! One job on one thread.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use base_serving::engine::{RunError, Runner};
+use base_serving::lane::{Job, JobError, Report};
+use base_types::{Clock, FaultKind, Tensor};
+use tokio::sync::oneshot;
+
+use crate::output;
+use crate::watch::{Running, Slot, timeout_error};
+
+/// A job and when it came.
+pub(crate) struct Admitted {
+    pub(crate) job: Job,
+    pub(crate) since: Instant,
+}
+
+/// Runs a job. Gives the report, or `None` when the watchdog has answered already, and the time in the runtime.
+pub(crate) fn run(
+    runner: &dyn Runner,
+    admitted: Admitted,
+    reply: Option<oneshot::Sender<Report>>,
+    slot: &Slot,
+    clock: &dyn Clock,
+) -> (Option<(Report, Option<oneshot::Sender<Report>>)>, Duration) {
+    let Admitted { job, since } = admitted;
+    let began = clock.now();
+    let queue = began.saturating_duration_since(since);
+    let not_run = |error| Report { result: Err(error), queue, run: Duration::ZERO };
+    if began >= job.deadline {
+        return (Some((not_run(JobError::Expired), reply)), Duration::ZERO);
+    }
+    let timeout = job.limits.run_timeout;
+    let is_short_path = reply.is_none();
+    let control = job.control.clone();
+    slot.begin(Running { began, timeout, queue, control, reply, is_overdue: false });
+    let result = catch_unwind(AssertUnwindSafe(|| runner.run(&job.inputs, &job.outputs, &job.control)));
+    let run = clock.now().saturating_duration_since(began);
+    let Some(running) = slot.end() else { return (None, run) };
+    let result = match result {
+        _ if running.is_overdue => Err(timeout_error(timeout)),
+        Ok(Ok(outputs)) => checked(runner, &job, outputs),
+        Ok(Err(RunError::Terminated)) => Err(JobError::Stopped),
+        Ok(Err(RunError::Failed(text))) => Err(JobError::Fault(FaultKind::Run, text)),
+        Err(_panic) => Err(JobError::Fault(FaultKind::Run, "the runner panicked".to_owned())),
+    };
+    let report = Report { result, queue, run };
+    match running.reply {
+        Some(reply) => (Some((report, Some(reply))), run),
+        None if is_short_path => (Some((report, None)), run),
+        None => (None, run),
+    }
+}
+
+fn checked(runner: &dyn Runner, job: &Job, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, JobError> {
+    let specs = &runner.signature().outputs;
+    if outputs.len() != job.outputs.len() {
+        let text = format!("{} outputs came, {} were asked for", outputs.len(), job.outputs.len());
+        return Err(JobError::Fault(FaultKind::WrongOutput, text));
+    }
+    for (output, index) in outputs.iter().zip(job.outputs.iter()) {
+        output::check(output, &specs[*index], &job.limits).map_err(|(kind, text)| JobError::Fault(kind, text))?;
+    }
+    Ok(outputs)
+}

@@ -1,0 +1,88 @@
+//! The steps of a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_metrics::Metrics;
+use base_routing::Facts;
+use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
+use base_types::{Clock, Generation, Reason, Selector, Tensor};
+
+use crate::Failure;
+
+/// A decoded request.
+#[derive(Debug, Clone)]
+pub struct InferRequest {
+    /// The model asked for; not yet known to exist.
+    pub model: String,
+    /// The version or label the caller named.
+    pub pin: Option<Selector>,
+    /// The inputs, in any order.
+    pub inputs: Vec<Tensor>,
+    /// Names of the wanted outputs, in the wanted order; empty means all.
+    pub outputs: Vec<String>,
+    /// The caller's own deadline, counted from now.
+    pub timeout: Option<Duration>,
+}
+
+/// Who computed an answer.
+#[derive(Clone)]
+pub struct Served {
+    /// The version.
+    pub version: Arc<ServingVersion>,
+    /// The generation of the snapshot that routed the request.
+    pub generation: Generation,
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Served({}, generation {})", self.version.id, self.generation)
+    }
+}
+
+impl PartialEq for Served {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.version, &other.version) && self.generation == other.generation
+    }
+}
+
+/// A good answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Who computed it.
+    pub served: Served,
+    /// Why that version.
+    pub reason: Reason,
+    /// The outputs, in the order asked for.
+    pub outputs: Vec<Tensor>,
+}
+
+/// The request path, shared by all edges.
+pub struct Gateway {
+    cell: Arc<SnapshotCell>,
+    ledger: Arc<OutcomeLedger>,
+    metrics: Metrics,
+    clock: Arc<dyn Clock>,
+}
+
+impl Gateway {
+    /// Connects the path to what the control plane publishes and to where outcomes go.
+    pub fn new(cell: Arc<SnapshotCell>, ledger: Arc<OutcomeLedger>, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
+        Self { cell, ledger, metrics, clock }
+    }
+
+    /// The snapshot in force, for metadata and readiness.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.cell.load()
+    }
+
+    /// The metrics, for what an edge counts itself.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Answers one request. Dropping the future takes the work out of the queue or stops it at the next node.
+    pub async fn infer(&self, request: InferRequest, facts: &(dyn Facts + Sync)) -> Result<Answer, Failure> {
+        todo!()
+    }
+}

@@ -24,6 +24,13 @@ pub struct Assignment {
     pub rule: Option<Arc<str>>,
 }
 
+impl Assignment {
+    /// The caller named the version and the table has no say.
+    pub fn pinned(version: Version) -> Self {
+        fixed(version, Reason::Pin)
+    }
+}
+
 /// The caller named a label that the model does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("no version is labelled {0:?}")]

@@ -71,6 +71,7 @@ pub trait Terminate: Send + Sync {
 #[derive(Default)]
 pub struct RunControl {
     is_terminated: AtomicBool,
+    has_begun: AtomicBool,
     running: Mutex<Option<Arc<dyn Terminate>>>,
 }
 
@@ -89,12 +90,18 @@ impl RunControl {
         self.is_terminated.load(Ordering::Acquire)
     }
 
+    /// Whether a run began.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
     /// Called by the runner as it begins; `false` when the run must not begin at all.
     pub fn begin(&self, run: Arc<dyn Terminate>) -> bool {
         let mut running = self.running.lock().unwrap_or_else(|e| e.into_inner());
         if self.is_terminated() {
             return false;
         }
+        self.has_begun.store(true, Ordering::Release);
         *running = Some(run);
         true
     }

@@ -87,11 +87,6 @@ impl OutcomeLedger {
         }
     }
 
-    /// Records the end of a request that reached a version, once.
-    pub fn request(&self, version: &ServingVersion, outcome: &Outcome) {
-        version.metrics.request(outcome.class, outcome.reason, outcome.total);
-    }
-
     fn count_in_window(&self, attempt: &Attempt<'_>, outcome: &Outcome, now: Instant) {
         if attempt.model.limits.is_windowed {
             let seconds = now.saturating_duration_since(self.started).as_secs();

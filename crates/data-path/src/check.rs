@@ -1,0 +1,79 @@
+//! The caller's tensors against the signature of the version chosen. What passes here and still fails in the
+//! runtime is the version's fault.
+
+use std::sync::Arc;
+
+use base_serving::{ServingModel, ServingVersion};
+use base_types::{Tensor, TensorSpec};
+
+use crate::{Code, Failure};
+
+/// Puts the inputs into the signature's order, or says what is wrong with them.
+pub(crate) fn inputs(
+    model: &ServingModel,
+    version: &ServingVersion,
+    inputs: Vec<Tensor>,
+) -> Result<Arc<[Tensor]>, Failure> {
+    let specs = &version.signature.inputs;
+    if let Some(unknown) = inputs.iter().find(|t| specs.iter().all(|s| s.name != t.name())) {
+        let names: Vec<&str> = specs.iter().map(|s| s.name.as_str()).collect();
+        let text = format!("{} has no input {:?}; its inputs are {names:?}", version.id, unknown.name());
+        return Err(Failure::new(Code::InputUnknown, text));
+    }
+    if inputs.len() > specs.len() {
+        return Err(Failure::new(Code::InputMismatch, "an input is given twice"));
+    }
+    let mut inputs = inputs;
+    for (index, spec) in specs.iter().enumerate() {
+        let Some(found) = inputs.iter().skip(index).position(|t| t.name() == spec.name) else {
+            return Err(Failure::new(Code::InputMissing, format!("input {spec} of {} is missing", version.id)));
+        };
+        inputs.swap(index, index + found);
+        check_one(model, version, &inputs[index], spec)?;
+    }
+    Ok(inputs.into())
+}
+
+fn check_one(
+    model: &ServingModel,
+    version: &ServingVersion,
+    input: &Tensor,
+    spec: &TensorSpec,
+) -> Result<(), Failure> {
+    if !spec.accepts(input.datatype(), input.shape()) {
+        let given = format!("{} {:?}", input.datatype(), input.shape());
+        let text = format!("input {:?} of {} is {spec}, {given} given", spec.name, version.id);
+        return Err(Failure::new(Code::InputMismatch, text));
+    }
+    let rows_max = match model.max_batch_size {
+        0 => model.limits.batch_rows,
+        rows => rows as usize,
+    };
+    let is_batched = spec.dims.first() == Some(&None);
+    match input.shape().first() {
+        Some(rows) if is_batched && *rows > rows_max => {
+            let text = format!("input {:?} has {rows} rows, at most {rows_max} are allowed", spec.name);
+            Err(Failure::new(Code::BatchTooLarge, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The positions of the wanted outputs; all of them when none is named.
+pub(crate) fn outputs(version: &ServingVersion, names: &[String]) -> Result<Arc<[usize]>, Failure> {
+    let specs = &version.signature.outputs;
+    if names.is_empty() {
+        return Ok((0..specs.len()).collect());
+    }
+    let position = |(index, name): (usize, &String)| {
+        if names[..index].contains(name) {
+            return Err(Failure::new(Code::OutputUnknown, format!("output {name:?} is asked for twice")));
+        }
+        specs.iter().position(|s| s.name == *name).ok_or_else(|| {
+            let known: Vec<&str> = specs.iter().map(|s| s.name.as_str()).collect();
+            let text = format!("{} has no output {name:?}; its outputs are {known:?}", version.id);
+            Failure::new(Code::OutputUnknown, text)
+        })
+    };
+    names.iter().enumerate().map(position).collect()
+}

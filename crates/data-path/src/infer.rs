@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_metrics::Metrics;
-use base_routing::Facts;
-use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
-use base_types::{Clock, Generation, Reason, Selector, Tensor};
+use base_routing::{Assignment, Facts, NoSuchLabel, assign};
+use base_serving::{OutcomeLedger, ServingModel, ServingVersion, Snapshot, SnapshotCell, Unready};
+use base_types::{Clock, Generation, OutcomeClass, Reason, Selector, Tensor, Version, VersionState};
 
-use crate::Failure;
+use crate::course::Course;
+use crate::{Code, Failure};
 
 /// A decoded request.
 #[derive(Debug, Clone)]
@@ -83,6 +84,72 @@ impl Gateway {
 
     /// Answers one request. Dropping the future takes the work out of the queue or stops it at the next node.
     pub async fn infer(&self, request: InferRequest, facts: &(dyn Facts + Sync)) -> Result<Answer, Failure> {
-        todo!()
+        let received = self.clock.now();
+        let snapshot = self.cell.load();
+        let Some(model) = snapshot.models.get(request.model.as_str()) else {
+            self.metrics.refused(None, OutcomeClass::Client);
+            return Err(no_such_model(&request.model));
+        };
+        let chosen = choose(model, request.pin.as_ref(), facts).inspect_err(|failure| {
+            self.metrics.refused(Some(&model.name), failure.class);
+        })?;
+        let course = Course::new(
+            self,
+            (model, snapshot.generation),
+            chosen.assignment,
+            (received, request.timeout),
+        );
+        course.run(chosen.version, request).await
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    pub(crate) fn ledger(&self) -> &OutcomeLedger {
+        &self.ledger
+    }
+}
+
+struct Chosen<'a> {
+    version: &'a Arc<ServingVersion>,
+    assignment: Assignment,
+}
+
+/// Routes, and looks the version up in the same snapshot.
+fn choose<'a>(model: &'a ServingModel, pin: Option<&Selector>, facts: &dyn Facts) -> Result<Chosen<'a>, Failure> {
+    let assignment = match (&model.route, pin) {
+        (Some(route), _) => assign(route, pin, facts, fastrand::u64(..)).map_err(|NoSuchLabel(label)| {
+            Failure::new(Code::LabelUnknown, format!("model {:?} has no label {:?}", model.name.as_str(), label.as_str()))
+        })?,
+        // A model without a route still answers those who name a version that is ready.
+        (None, Some(Selector::Version(version))) => Assignment::pinned(*version),
+        (None, _) => {
+            let text = format!("no version of model {:?} can take traffic yet", model.name.as_str());
+            return Err(Failure::new(Code::ModelNotReady, text));
+        }
+    };
+    match model.versions.get(&assignment.version) {
+        Some(version) => Ok(Chosen { version, assignment }),
+        None => Err(not_served(model, assignment.version)),
+    }
+}
+
+fn no_such_model(name: &str) -> Failure {
+    Failure::new(Code::ModelUnknown, format!("there is no model {name:?}"))
+}
+
+fn not_served(model: &ServingModel, version: Version) -> Failure {
+    let name = model.name.as_str();
+    match model.unready.get(&version) {
+        None => Failure::new(Code::VersionUnknown, format!("model {name:?} has no version {version}")),
+        Some(Unready { state: VersionState::Quarantined, .. }) => {
+            let text = format!("version {version} of model {name:?} is quarantined");
+            Failure::new(Code::VersionQuarantined, text)
+        }
+        Some(unready) => {
+            let text = format!("version {version} of model {name:?} is not ready: {}", unready.state.as_str());
+            Failure::new(Code::VersionNotReady, text)
+        }
     }
 }

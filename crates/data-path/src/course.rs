@@ -1,0 +1,247 @@
+//! The course of one request after routing: attempt, fall back to stable after a version fault, record each
+//! attempt once and the request once, whatever happens, also when the caller leaves in the middle.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base_metrics::FallbackResult;
+use base_routing::Assignment;
+use base_serving::{Attempt, Rerun, ServingModel, ServingVersion};
+use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Reason, Tensor};
+
+use crate::attempt::{Tried, Why, Work, attempt};
+use crate::{Answer, Code, Failure, Gateway, InferRequest, Served, check};
+
+/// One request under way. Dropping it before its end records a cancelled request.
+pub(crate) struct Course<'a> {
+    gateway: &'a Gateway,
+    model: &'a ServingModel,
+    generation: Generation,
+    assignment: Assignment,
+    received: Instant,
+    deadline: Instant,
+    is_callers_deadline: bool,
+    /// A fault that waits for what stable makes of the same input.
+    open_fault: Option<OpenFault<'a>>,
+    /// The attempt under way.
+    asking: Option<(&'a Arc<ServingVersion>, Reason)>,
+}
+
+#[derive(Clone, Copy)]
+struct OpenFault<'a> {
+    version: &'a Arc<ServingVersion>,
+    kind: FaultKind,
+    queue: Duration,
+    run: Duration,
+}
+
+impl<'a> Course<'a> {
+    pub(crate) fn new(
+        gateway: &'a Gateway,
+        (model, generation): (&'a ServingModel, Generation),
+        assignment: Assignment,
+        (received, timeout): (Instant, Option<Duration>),
+    ) -> Self {
+        let limit = model.limits.deadline;
+        Self {
+            gateway,
+            model,
+            generation,
+            assignment,
+            received,
+            deadline: received + timeout.unwrap_or(limit).min(limit),
+            is_callers_deadline: timeout.is_some_and(|t| t < limit),
+            open_fault: None,
+            asking: None,
+        }
+    }
+
+    pub(crate) async fn run(
+        mut self,
+        version: &'a Arc<ServingVersion>,
+        request: InferRequest,
+    ) -> Result<Answer, Failure> {
+        let reason = self.assignment.reason;
+        let work = self.check(version, request.inputs, &request.outputs).map_err(|failure| {
+            self.end_request(version, reason, failure.class);
+            Failure { served: Some(self.served(version)), reason: Some(reason), ..failure }
+        })?;
+        let stable = self.fallback_for(version);
+        if stable.is_some() {
+            self.model.budget.earn();
+        }
+        // The inputs are kept only where stable may need them again.
+        let kept = stable.map(|stable| (stable, work.inputs.clone()));
+        let first = self.ask(version, reason, work).await;
+        let (why, stable, inputs) = match (first.result, kept) {
+            (Err(Why { fault: Some(kind), detail, .. }), Some((stable, inputs))) => {
+                self.asking = None;
+                self.open_fault = Some(OpenFault { version, kind, queue: first.queue, run: first.run });
+                (detail, stable, inputs)
+            }
+            (result, _) => return self.end(version, reason, Tried { result, ..first }),
+        };
+        tracing::debug!(version = %version.id, detail = why, "version fault: stable is asked");
+        self.fall_back(stable, inputs.to_vec(), &request.outputs, why).await
+    }
+
+    fn check(
+        &self,
+        version: &ServingVersion,
+        inputs: Vec<Tensor>,
+        outputs: &[String],
+    ) -> Result<Work, Failure> {
+        Ok(Work {
+            inputs: check::inputs(self.model, version, inputs)?,
+            outputs: check::outputs(version, outputs)?,
+            deadline: self.deadline,
+            is_callers_deadline: self.is_callers_deadline,
+            limits: self.model.limits.clone(),
+        })
+    }
+
+    /// The version that answers if this one cannot: stable, unless the caller named the version.
+    fn fallback_for(&self, version: &ServingVersion) -> Option<&'a Arc<ServingVersion>> {
+        let route = self.model.route.as_ref()?;
+        let is_named = matches!(self.assignment.reason, Reason::Pin | Reason::Label);
+        if is_named || !self.model.limits.has_fallback || route.stable == version.id.version {
+            return None;
+        }
+        self.model.versions.get(&route.stable)
+    }
+
+    async fn ask(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, work: Work) -> Tried {
+        self.asking = Some((version, reason));
+        attempt(version, work).await
+    }
+
+    /// Asks stable the same; the fault is judged by what stable makes of it.
+    async fn fall_back(
+        &mut self,
+        stable: &'a Arc<ServingVersion>,
+        inputs: Vec<Tensor>,
+        outputs: &[String],
+        detail: String,
+    ) -> Result<Answer, Failure> {
+        let has_time = self.gateway.clock().now() < self.deadline;
+        let refused = if !has_time {
+            Some(FallbackResult::NoTime)
+        } else if !self.model.budget.spend() {
+            Some(FallbackResult::NoBudget)
+        } else {
+            None
+        };
+        let work = match (refused, self.check(stable, inputs, outputs)) {
+            (None, Ok(work)) => work,
+            // Stable cannot take the input at all: the signatures differ where the gate let them.
+            (None, Err(_)) => return self.end_without_fallback(FallbackResult::Failed, detail),
+            (Some(result), _) => return self.end_without_fallback(result, detail),
+        };
+        let second = self.ask(stable, Reason::Fallback, work).await;
+        let (rerun, result) = match &second.result {
+            Ok(_) => (Rerun::Answered, FallbackResult::Answered),
+            Err(Why { class: OutcomeClass::VersionFault, .. }) => (Rerun::Failed, FallbackResult::Failed),
+            Err(_) => (Rerun::None, FallbackResult::NoTime),
+        };
+        self.close_fault(rerun, result);
+        self.end(stable, Reason::Fallback, second)
+    }
+
+    fn end_without_fallback(&mut self, result: FallbackResult, detail: String) -> Result<Answer, Failure> {
+        let Some(OpenFault { version, .. }) = self.open_fault else {
+            return Err(Failure::new(Code::Internal, "a fault was lost"));
+        };
+        self.close_fault(Rerun::None, result);
+        let reason = self.assignment.reason;
+        self.end_request(version, reason, OutcomeClass::VersionFault);
+        let why = Why { detail, ..Why::fault() };
+        Err(self.failure(version, reason, why))
+    }
+
+    /// Records the first attempt, now that stable has been asked or could not be.
+    fn close_fault(&mut self, rerun: Rerun, result: FallbackResult) {
+        if let Some(OpenFault { version, kind, queue, run }) = self.open_fault.take() {
+            version.metrics.fallback(result);
+            let end = (OutcomeClass::VersionFault, Some(kind));
+            self.record(version, self.assignment.reason, rerun, end, (queue, run));
+        }
+    }
+
+    /// Records the last attempt and the request, and gives the caller's view of it.
+    fn end(
+        &mut self,
+        version: &'a Arc<ServingVersion>,
+        reason: Reason,
+        tried: Tried,
+    ) -> Result<Answer, Failure> {
+        self.asking = None;
+        let end = tried.result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
+        self.record(version, reason, Rerun::None, end, (tried.queue, tried.run));
+        self.end_request(version, reason, end.0);
+        match tried.result {
+            Ok(outputs) => Ok(Answer { served: self.served(version), reason, outputs }),
+            Err(why) => Err(self.failure(version, reason, why)),
+        }
+    }
+
+    fn record(
+        &self,
+        version: &ServingVersion,
+        reason: Reason,
+        rerun: Rerun,
+        (class, fault): (OutcomeClass, Option<FaultKind>),
+        (queue, run): (Duration, Duration),
+    ) {
+        let now = self.gateway.clock().now();
+        let total = now.saturating_duration_since(self.received);
+        let outcome = Outcome { class, fault, reason, queue, run, total };
+        let attempt = Attempt { model: self.model, version, assignment: &self.assignment, rerun };
+        self.gateway.ledger().attempt(&attempt, &outcome, now);
+    }
+
+    fn end_request(&self, version: &ServingVersion, reason: Reason, class: OutcomeClass) {
+        let total = self.gateway.clock().now().saturating_duration_since(self.received);
+        version.metrics.request(class, reason, total);
+    }
+
+    fn served(&self, version: &Arc<ServingVersion>) -> Served {
+        Served { version: version.clone(), generation: self.generation }
+    }
+
+    fn failure(&self, version: &Arc<ServingVersion>, reason: Reason, why: Why) -> Failure {
+        Failure {
+            class: why.class,
+            detail: why.detail,
+            retry_after: why.retry_after,
+            served: Some(self.served(version)),
+            reason: Some(reason),
+            ..Failure::new(why.code, message(why.code, version))
+        }
+    }
+}
+
+fn message(code: Code, version: &ServingVersion) -> String {
+    let id = &version.id;
+    match code {
+        Code::QueueFull => format!("the queue of {id} is full"),
+        Code::DeadlineTooShort => format!("the deadline would pass in the queue of {id}"),
+        Code::DeadlineInQueue => format!("the deadline passed in the queue of {id}"),
+        Code::DeadlineInRun => format!("the deadline passed while {id} was running"),
+        Code::Draining => format!("{id} is going out of service"),
+        Code::VersionFault => format!("{id} could not answer; this is the version's fault, not the request's"),
+        _ => format!("the request to {id} failed"),
+    }
+}
+
+impl Drop for Course<'_> {
+    fn drop(&mut self) {
+        if self.open_fault.is_some() {
+            self.close_fault(Rerun::None, FallbackResult::NoTime);
+        }
+        if let Some((version, reason)) = self.asking.take() {
+            let none = (Duration::ZERO, Duration::ZERO);
+            self.record(version, reason, Rerun::None, (OutcomeClass::Cancelled, None), none);
+            self.end_request(version, reason, OutcomeClass::Cancelled);
+        }
+    }
+}

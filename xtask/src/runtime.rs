@@ -81,7 +81,9 @@ pub enum SetupError {
         arch: &'static str,
     },
     /// Python is not there.
-    #[error("could not start python3: install Python 3 with pip, or set SWITCHRAIL_ORT_DYLIB to an ONNX Runtime library")]
+    #[error(
+        "could not start python3: install Python 3 with pip, or set SWITCHRAIL_ORT_DYLIB to an ONNX Runtime library"
+    )]
     Python(#[source] io::Error),
     /// pip is not there.
     #[error("python3 has no pip: install it (python3-pip on Debian and Ubuntu, or `python3 -m ensurepip`)")]

@@ -14,6 +14,8 @@ pub mod model_config;
 pub mod preflight;
 mod refusal;
 pub mod repository;
+#[cfg(test)]
+mod test_model;
 
 pub use limits::Limits;
 pub use refusal::{Refusal, RefusalCode};

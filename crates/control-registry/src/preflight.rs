@@ -38,7 +38,7 @@ pub struct Facts {
     pub inputs: Vec<String>,
     /// Names of the main graph's outputs.
     pub outputs: Vec<String>,
-    /// Nodes in the file, those of subgraphs and functions included.
+    /// Nodes in the file, those of subgraphs and functions included; a function itself counts as one.
     pub nodes: u64,
     /// Files beside the model that hold tensor data, sorted by name.
     pub external: Vec<ExternalFile>,

@@ -8,11 +8,10 @@
 
 use std::f64::consts::LN_2;
 
-/// Weight of the plain test in a rule's statistic; the restart term has the rest.
-const LOG_PLAIN_WEIGHT: f64 = -0.105_360_515_657_826_3;
-const LOG_RESTART_WEIGHT: f64 = -std::f64::consts::LN_10;
-
 use crate::logs::log_add;
+
+/// Weight of the plain test in a rule's statistic; the restart term has the rest.
+const PLAIN_WEIGHT: f64 = 0.9;
 
 /// The stage a rule is in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,8 +36,8 @@ impl Stage {
 
     /// Log of `G = 0.9*E + 0.1*M/N`, where N is the end of the stage.
     pub(crate) fn log_g(&self, log_plain: f64, log_restart: Option<f64>) -> f64 {
-        let restart = log_restart.map_or(f64::NEG_INFINITY, |x| LOG_RESTART_WEIGHT + x - self.ends_at.ln());
-        log_add(LOG_PLAIN_WEIGHT + log_plain, restart)
+        let per_step = (1.0 - PLAIN_WEIGHT) / self.ends_at;
+        log_add(PLAIN_WEIGHT.ln() + log_plain, log_restart.map_or(f64::NEG_INFINITY, |x| per_step.ln() + x))
     }
 }
 

@@ -26,9 +26,8 @@ pub fn anytime_interval(n_faults: u64, n_successes: u64, alpha: f64) -> Interval
         let of_successes = if n_successes == 0 { 0.0 } else { successes * (-p).ln_1p() };
         log_mixture - of_faults - of_successes > 0.0
     };
-    let seen = n_faults + n_successes;
     // The most likely value is inside; the log likelihood falls on both sides of it.
-    let most_likely = if seen == 0 { 0.5 } else { faults / seen as f64 };
+    let most_likely = if n_faults == 0 && n_successes == 0 { 0.5 } else { faults / (faults + successes) };
     let low = if n_faults == 0 { 0.0 } else { edge(0.0, most_likely, is_outside) };
     let high = if n_successes == 0 { 1.0 } else { edge(1.0, most_likely, is_outside) };
     Interval { low, high, alpha }

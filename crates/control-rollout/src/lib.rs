@@ -6,27 +6,28 @@
 //!
 //! The tests are sequential: they may be read after every fault, for ever, and the probability that a healthy
 //! candidate is ever rolled back stays below the guardrail's `alpha`. Bad events alone move a verdict, and no data
-//! gives none. Read on in the order of the modules below: each statistic has its own.
+//! gives none. Read on with `trial`, then `evidence` and `verdict`; each statistic has a module of its own.
 
-mod logs;
-mod restart;
-
-mod interval;
-mod limit;
-mod promotion;
-mod relative;
-
-mod horizon;
-mod keys;
-
-mod error;
-mod policy;
-
-mod checkpoint;
+// One trial: its state, what the evidence says, what follows.
 mod evidence;
 mod trial;
 mod verdict;
+
+// What goes in and what is kept.
+mod checkpoint;
+mod error;
+mod keys;
+mod policy;
 mod window;
+
+// The statistics.
+mod horizon;
+mod interval;
+mod limit;
+mod logs;
+mod promotion;
+mod relative;
+mod restart;
 
 pub use checkpoint::{ArmCheckpoint, Checkpoint, RelativeCheckpoint};
 pub use error::{CheckpointFlaw, RolloutError};

@@ -11,6 +11,8 @@ use crate::restart::Restart;
 pub(crate) const LIMIT_MIN: f64 = 1e-6;
 /// Largest limit: above it no alternative of the doubling grid is left.
 pub(crate) const LIMIT_MAX: f64 = 0.5;
+/// Bound of the doubling ladder, for limits no guardrail would accept.
+const LADDER_MAX: usize = 24;
 
 /// The fault probabilities the limit test looks for: 2, 4, 8, ... times the limit while below one half, then 0.5
 /// and 0.9. Never empty for a limit that a guardrail accepts.
@@ -20,9 +22,6 @@ pub fn limit_alternatives(limit: f64) -> Vec<f64> {
     let coarse = [0.5, 0.9].into_iter().filter(|g| *g > limit * 1.000_001);
     doubling.take(LADDER_MAX).chain(coarse).collect()
 }
-
-/// Bound of the doubling ladder, for limits no guardrail would accept.
-const LADDER_MAX: usize = 24;
 
 /// The plain limit test from counts alone: `ln E` against "the fault probability is at most `limit`".
 pub fn limit_log_e(n_faults: u64, n_successes: u64, limit: f64) -> f64 {
@@ -62,7 +61,7 @@ impl LimitTest {
 
     /// Takes a run of successes.
     pub(crate) fn on_successes(&mut self, n: u64) {
-        self.n_successes += n;
+        self.n_successes = self.n_successes.saturating_add(n);
         self.restart.on_run(n, |k| self.factors[k].log_success);
     }
 

@@ -44,7 +44,8 @@ fn log_gamma(x: f64) -> f64 {
     let square = inverse * inverse;
     // Bernoulli terms 1/12, -1/360, 1/1260, -1/1680, 1/1188, -691/360360: the next is below 1e-15 from 12 on.
     let tail = 1.0 / 1188.0 - square * (691.0 / 360_360.0);
-    let series = 1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square * (1.0 / 1680.0 - square * tail)));
+    let series =
+        1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square * (1.0 / 1680.0 - square * tail)));
     let half_log_two_pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
     (shifted - 0.5) * shifted.ln() - shifted + half_log_two_pi + inverse * series - log_product
 }

@@ -5,6 +5,7 @@
 //! version's own, unknown probability cancels, and so does everything that strikes both arms alike. The share in
 //! force for each request is used, so the level is kept while shares move.
 
+use crate::checkpoint::RelativeCheckpoint;
 use crate::logs::log_mean_exp;
 use crate::restart::Restart;
 use crate::trial::Arm;
@@ -49,16 +50,6 @@ pub(crate) struct RelativeTest {
     shares: Vec<ShareTally>,
 }
 
-/// The parts of a relative test that move.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct RelativeState {
-    pub(crate) log_products: Vec<f64>,
-    pub(crate) restart: Restart,
-    pub(crate) candidate_faults: u64,
-    pub(crate) stable_faults: u64,
-    pub(crate) shares: Vec<ShareTally>,
-}
-
 impl RelativeTest {
     /// How many values the test keeps per kind.
     pub(crate) const N_ALTERNATIVES: usize = ALTERNATIVES.len();
@@ -69,6 +60,16 @@ impl RelativeTest {
         let (log_products, restart) = (vec![0.0; n], Restart::new(n));
         let shares = Vec::with_capacity(SHARES_MAX);
         Self { ratio, log_products, restart, candidate_faults: 0, stable_faults: 0, shares }
+    }
+
+    /// Continues from a checkpoint that was checked.
+    pub(crate) fn resumed(ratio: f64, from: &RelativeCheckpoint) -> Self {
+        let mut test = Self::new(ratio);
+        test.log_products.clone_from(&from.log_products);
+        test.restart = Restart::from_log1p(from.log1p_restart.clone());
+        (test.candidate_faults, test.stable_faults) = (from.candidate_faults, from.stable_faults);
+        test.shares.extend_from_slice(&from.shares);
+        test
     }
 
     /// Takes one fault of a request routed at random while the candidate had this share. A share that leaves one

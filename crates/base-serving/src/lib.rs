@@ -17,5 +17,5 @@ pub use budget::RetryBudget;
 pub use cell::SnapshotCell;
 pub use ledger::{Attempt, FaultReport, Judge, OutcomeLedger, Rerun};
 pub use limits::ModelLimits;
-pub use snapshot::{ServingModel, ServingVersion, Snapshot, Unready};
-pub use tally::{ArmTally, WindowTotals};
+pub use snapshot::{InFlightMark, ServingModel, ServingVersion, Snapshot, Unready};
+pub use tally::{ArmTally, WINDOW_SECONDS_MAX, WindowTotals};

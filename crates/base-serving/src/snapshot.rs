@@ -67,4 +67,32 @@ pub struct ServingVersion {
     pub metrics: VersionMetrics,
     /// Counts for the judge.
     pub tally: ArmTally,
+    /// Remembers what was in flight should the process die.
+    pub mark: Option<Arc<dyn InFlightMark>>,
+}
+
+/// Counts attempts under way where the next process finds the number.
+pub trait InFlightMark: Send + Sync {
+    /// An attempt began.
+    fn begin(&self);
+    /// An attempt ended.
+    fn end(&self);
+}
+
+impl ServingVersion {
+    /// An attempt begins.
+    pub fn begin(&self) {
+        self.metrics.begin();
+        if let Some(mark) = &self.mark {
+            mark.begin();
+        }
+    }
+
+    /// An attempt ended.
+    pub fn end(&self) {
+        self.metrics.end();
+        if let Some(mark) = &self.mark {
+            mark.end();
+        }
+    }
 }

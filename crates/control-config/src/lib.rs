@@ -1,1 +1,45 @@
-//! control-config
+//! From files to a checked, compiled routing table.
+//!
+//! Two files: gateway.toml is read once at start, routing.toml is live. Both are read the same way: everything
+//! that is wrong is reported at once, each [`Diagnostic`] with its place and a hint, and a file with an error
+//! yields nothing, so that what was read before stays in force. [`compile`] joins what routing.toml wishes with
+//! what was decided and with what can answer at the moment; it is pure, and so are [`diff`] and [`explain`].
+//! Nothing here loads a model or changes live state.
+//!
+//! Reading order: `diagnostic`, `document` and `reader` (how files are read), `routing` (routing.toml),
+//! `compile`, `difference`, `explain`, `gateway` (gateway.toml), `watch` (noticing edits), `reference`.
+
+mod diagnostic;
+mod document;
+mod reader;
+mod suggest;
+
+mod routing;
+
+mod compile;
+mod difference;
+mod explain;
+
+mod gateway;
+
+mod watch;
+
+mod reference;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod samples;
+
+pub use compile::{Availability, Compiled, Unroutable, compile, versions_wanted};
+pub use diagnostic::{Code, Diagnostic, Invalid, Parsed, Severity};
+pub use difference::{Aspect, Difference, diff};
+pub use document::FILE_BYTES_MAX;
+pub use explain::{ArmShare, ConditionCheck, Explanation, RuleCheck, RuleOutcome, explain};
+pub use gateway::{
+    AddressError, AdminSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings, RepositorySettings,
+    RuntimeSettings, SettingError, WebhookSettings, parse_address, parse_gateway,
+};
+
+pub use reference::{File, Row, markdown, reference};
+pub use routing::{Defaults, MODELS_MAX, ModelBlock, RoutingConfig, parse_routing};
+pub use watch::{FileEvent, FileProblem, WatchError, WatchOptions, Watched, Watcher};

@@ -1,1 +1,32 @@
-//! control-loop
+//! The only writer of live state.
+//!
+//! One thread (`turn`) takes events one at a time: commands of operators, new texts of routing.toml, scans of the
+//! repository, loaded versions, the tick. The one exception is the judge (`judge`), which acts on a fault at once on
+//! the thread that saw it. Both change `State` under one lock that is never held across IO, and both publish through
+//! `publish`. What has to be done outside (journal, markers, webhooks, logs) is collected as `Effect`s under the
+//! lock and performed after it.
+//!
+//! Toward safety: act, then record. Toward risk: record durably, then act.
+//!
+//! Reading order: `state`, `publish`, `judge`, `effect`, `operate`, `configure`, `reconcile`, `load`, `tick`,
+//! `recover`, `turn`.
+
+mod configure;
+mod effect;
+mod evidence;
+mod judge;
+mod load;
+mod operate;
+mod publish;
+mod reconcile;
+mod recorder;
+mod recover;
+mod state;
+mod tick;
+mod turn;
+pub mod view;
+mod webhook;
+
+pub use load::Loader;
+pub use operate::{Done, Operation, Order, Refused};
+pub use turn::{Connections, Control, ControlError, Settings};

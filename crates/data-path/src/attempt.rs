@@ -56,7 +56,7 @@ struct InFlight<'a> {
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.version.metrics.end();
+        self.version.end();
         if !self.is_over {
             self.control.terminate();
         }
@@ -66,7 +66,7 @@ impl Drop for InFlight<'_> {
 /// Tries one version. Dropping the future stops the work.
 pub(crate) async fn attempt(version: &ServingVersion, work: Work) -> Tried {
     let control = Arc::new(RunControl::default());
-    version.metrics.begin();
+    version.begin();
     let mut in_flight = InFlight { version, control: control.clone(), is_over: false };
     let Work { inputs, outputs, deadline, is_callers_deadline, limits } = work;
     let job = Job { inputs, outputs, deadline, limits, control: control.clone() };

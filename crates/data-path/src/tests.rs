@@ -133,6 +133,7 @@ fn world(one: Does, two: Does) -> World {
             lane: lanes[&n].clone(),
             runner: Arc::new(NoRunner(signature.clone())),
             tally: ArmTally::default(),
+            mark: None,
         })
     };
     let mut route = ModelRoute::to_one(model.clone(), version(1));

@@ -1,0 +1,70 @@
+//! What a process costs, as Linux tells it under `/proc`.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::BenchError;
+use crate::error::io_at;
+
+/// Clock ticks per second in `/proc/<pid>/stat`: fixed at 100 for programs on every Linux in use.
+const TICKS_PER_SECOND: u64 = 100;
+
+/// Processor time of all threads of a process so far, user and system. Exact to a tick of 10 ms.
+pub fn cpu_time(pid: u32) -> Result<Duration, BenchError> {
+    let stat = read(pid, "stat")?;
+    // The program's name stands in brackets and may hold anything; what follows the last one is numbers.
+    let numbers: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |index: usize| numbers.get(index).and_then(|text| text.parse::<u64>().ok());
+    match (ticks(11), ticks(12)) {
+        (Some(user), Some(system)) => Ok(Duration::from_millis((user + system) * 1000 / TICKS_PER_SECOND)),
+        _ => Err(BenchError::Answer { request: format!("/proc/{pid}/stat"), answer: stat }),
+    }
+}
+
+/// Memory of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Resident pages.
+    pub resident_bytes: u64,
+    /// Resident pages that no other process shares.
+    pub private_bytes: u64,
+}
+
+/// What a process holds in memory now.
+pub fn memory(pid: u32) -> Result<Memory, BenchError> {
+    let rollup = read(pid, "smaps_rollup")?;
+    let sum = |prefix: &str| -> u64 {
+        let lines = rollup.lines().filter(|line| line.starts_with(prefix));
+        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>() << 10
+    };
+    Ok(Memory { resident_bytes: sum("Rss:"), private_bytes: sum("Private_") })
+}
+
+fn read(pid: u32, file: &str) -> Result<String, BenchError> {
+    let path = format!("/proc/{pid}/{file}");
+    fs::read_to_string(&path).map_err(io_at(format!("read {path}: the measurements need Linux")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn this_process_costs_something() {
+        let pid = std::process::id();
+        let began = cpu_time(pid).unwrap();
+        let mut sum = 0u64;
+        while cpu_time(pid).unwrap() < began + Duration::from_millis(30) {
+            sum = (0..100_000).fold(sum, |sum, n| std::hint::black_box(sum ^ n));
+        }
+        let memory = memory(pid).unwrap();
+        assert!(memory.private_bytes > 1 << 16 && memory.private_bytes <= memory.resident_bytes, "{memory:?}");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_is_an_error() {
+        assert!(cpu_time(u32::MAX).is_err());
+    }
+}

@@ -1,0 +1,237 @@
+//! What an edit of routing.toml would change, fact by fact.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base_routing::{Condition, Rule, Source, Split, Target, Test};
+use base_types::{ModelName, Version};
+
+use crate::compile::percent;
+use crate::routing::{guardrail_rows, limit_rows, rule_meaning};
+use crate::{Defaults, ModelBlock, RoutingConfig};
+
+/// Of a longer list of values this many are shown.
+pub(crate) const VALUES_SHOWN: usize = 4;
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The model; `None` for the defaults, which hold for models without a block.
+    pub model: Option<ModelName>,
+    /// What changes.
+    pub aspect: Aspect,
+    /// How it is now; `None` when it is new.
+    pub before: Option<String>,
+    /// How it would be; `None` when it goes.
+    pub after: Option<String>,
+}
+
+/// What changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Aspect {
+    /// The block as a whole.
+    Block,
+    /// The stable version.
+    Stable,
+    /// A version's share of the requests that no rule claims.
+    Share(Version),
+    /// The names of the arms, and with them which keys fall to which.
+    Arms,
+    /// A rule, by name.
+    Rule(String),
+    /// The order of the rules.
+    RuleOrder,
+    /// The sticky key.
+    Sticky,
+    /// A label.
+    Label(String),
+    /// A bound, by its key.
+    Limit(&'static str),
+    /// A key of the guardrail.
+    Guardrail(&'static str),
+}
+
+/// Compares two configs. Empty when they mean the same.
+pub fn diff(old: &RoutingConfig, new: &RoutingConfig) -> Vec<Difference> {
+    let mut found = Found { model: None, list: Vec::new() };
+    found.defaults(&old.defaults, &new.defaults);
+    let names: BTreeSet<_> = old.models.keys().chain(new.models.keys()).collect();
+    for name in names {
+        found.model = Some(name.clone());
+        match (old.models.get(name), new.models.get(name)) {
+            (Some(old), Some(new)) => found.blocks(old, new),
+            (old, new) => {
+                found.add(Aspect::Block, old.map(summary), new.map(summary));
+            }
+        }
+    }
+    found.list
+}
+
+struct Found {
+    model: Option<ModelName>,
+    list: Vec<Difference>,
+}
+
+impl Found {
+    fn add(&mut self, aspect: Aspect, before: Option<String>, after: Option<String>) {
+        if before != after {
+            self.list.push(Difference { model: self.model.clone(), aspect, before, after });
+        }
+    }
+
+    fn defaults(&mut self, old: &Defaults, new: &Defaults) {
+        self.add(Aspect::Sticky, sticky_text(&old.sticky), sticky_text(&new.sticky));
+        self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
+        self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+    }
+
+    fn blocks(&mut self, old: &ModelBlock, new: &ModelBlock) {
+        self.add(Aspect::Stable, old.stable.map(|v| v.to_string()), new.stable.map(|v| v.to_string()));
+        let (before, after) = (shares(old), shares(new));
+        for version in before.keys().chain(after.keys()).collect::<BTreeSet<_>>() {
+            self.add(Aspect::Share(*version), before.get(version).cloned(), after.get(version).cloned());
+        }
+        if before == after {
+            self.add(Aspect::Arms, arms_text(old), arms_text(new));
+        }
+        self.rules(&old.rules, &new.rules);
+        self.add(Aspect::Sticky, sticky_text(&old.sticky), sticky_text(&new.sticky));
+        for label in old.labels.keys().chain(new.labels.keys()).collect::<BTreeSet<_>>() {
+            let text = |block: &ModelBlock| block.labels.get(label).map(Version::to_string);
+            self.add(Aspect::Label(label.to_string()), text(old), text(new));
+        }
+        self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
+        self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+    }
+
+    fn rules(&mut self, old: &[Rule], new: &[Rule]) {
+        let names: BTreeSet<&str> = old.iter().chain(new).map(|rule| &*rule.name).collect();
+        for name in names {
+            let named = |rules: &'_ [Rule]| rules.iter().find(|rule| &*rule.name == name).cloned();
+            let (before, after) = (named(old), named(new));
+            if before.as_ref().map(rule_meaning) == after.as_ref().map(rule_meaning) {
+                continue;
+            }
+            let texts = |n_values| [&before, &after].map(|rule| rule.as_ref().map(|rule| rule_text(rule, n_values)));
+            let [mut from, mut to] = texts(VALUES_SHOWN);
+            if from == to {
+                [from, to] = texts(usize::MAX);
+            }
+            self.add(Aspect::Rule(name.to_owned()), from, to);
+        }
+        let order = |rules: &[Rule], other: &[Rule]| {
+            let kept = rules.iter().filter(|rule| other.iter().any(|o| o.name == rule.name));
+            Some(kept.map(|rule| format!("{:?}", rule.name)).collect::<Vec<_>>().join(", "))
+        };
+        self.add(Aspect::RuleOrder, order(old, new), order(new, old));
+    }
+
+    fn rows(&mut self, aspect: fn(&'static str) -> Aspect, old: Rows, new: Rows) {
+        for ((key, before), (_, after)) in old.into_iter().zip(new) {
+            self.add(aspect(key), Some(before), Some(after));
+        }
+    }
+}
+
+type Rows = Vec<(&'static str, String)>;
+
+fn shares(block: &ModelBlock) -> BTreeMap<Version, String> {
+    let Some(split) = &block.split else {
+        return block.stable.map(|version| (version, percent(1.0))).into_iter().collect();
+    };
+    let versions = split.arms().iter().map(|arm| arm.version);
+    // Nothing is redirected in a config, so that any version may stand for stable here.
+    versions.map(|version| (version, percent(split.share(version, version)))).collect()
+}
+
+fn arms_text(block: &ModelBlock) -> Option<String> {
+    block.split.as_ref().filter(|split| split.arms().len() > 1).map(split_text)
+}
+
+fn split_text(split: &Split) -> String {
+    let total: f64 = split.arms().iter().map(|arm| arm.weight).sum();
+    let arms = split.arms().iter().map(|arm| {
+        let title = if *arm.name == *arm.version.to_string() { String::new() } else { format!("{:?} ", arm.name) };
+        format!("{title}version {} {}", arm.version, percent(arm.weight / total))
+    });
+    arms.collect::<Vec<_>>().join(", ")
+}
+
+fn sticky_text(sticky: &[Source]) -> Option<String> {
+    (!sticky.is_empty()).then(|| sticky.iter().map(Source::to_string).collect::<Vec<_>>().join(", else "))
+}
+
+fn summary(block: &ModelBlock) -> String {
+    let stable = block.stable.map(|version| format!("stable {version}"));
+    let split = arms_text(block).map(|arms| format!("split {arms}"));
+    let rules = (!block.rules.is_empty()).then(|| format!("{} rules", block.rules.len()));
+    let parts: Vec<_> = [stable, split, rules].into_iter().flatten().collect();
+    if parts.is_empty() { "no versions chosen".to_owned() } else { parts.join("; ") }
+}
+
+fn rule_text(rule: &Rule, n_values: usize) -> String {
+    let when: Vec<_> = rule.when.iter().map(|condition| condition_text(condition, n_values)).collect();
+    format!("when {}: {}", when.join(" and "), target_text(&rule.then))
+}
+
+/// What a rule does, in words.
+pub(crate) fn target_text(target: &Target) -> String {
+    match target {
+        Target::Version(version) => format!("version {version}"),
+        Target::Split(split) => split_text(split),
+    }
+}
+
+/// A condition in words. Of a longer list `n_values` values are shown and the others counted.
+pub(crate) fn condition_text(condition: &Condition, n_values: usize) -> String {
+    let source = &condition.source;
+    match &condition.test {
+        Test::OneOf(values) if values.len() == 1 => values.iter().map(|v| format!("{source} is {v:?}")).collect(),
+        Test::OneOf(values) => {
+            let mut shown: Vec<_> = values.iter().take(n_values).map(|value| format!("{value:?}")).collect();
+            let n_hidden = values.len() - shown.len();
+            shown.extend((n_hidden > 0).then(|| format!("{n_hidden} more")));
+            format!("{source} is one of {}", shown.join(", "))
+        }
+        Test::Prefix(prefix) => format!("{source} starts with {prefix:?}"),
+        Test::Present => format!("{source} is present"),
+        Test::Absent => format!("{source} is absent"),
+    }
+}
+
+impl fmt::Display for Aspect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Block => f.write_str("block"),
+            Self::Stable => f.write_str("stable version"),
+            Self::Share(version) => write!(f, "share of version {version}"),
+            Self::Arms => f.write_str("arms"),
+            Self::Rule(name) => write!(f, "rule {name:?}"),
+            Self::RuleOrder => f.write_str("order of rules"),
+            Self::Sticky => f.write_str("sticky key"),
+            Self::Label(label) => write!(f, "label {label}"),
+            Self::Limit(key) => f.write_str(key),
+            Self::Guardrail(key) => write!(f, "guardrail.{key}"),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.model {
+            Some(model) => write!(f, "{model}: ")?,
+            None => f.write_str("defaults: ")?,
+        }
+        let aspect = &self.aspect;
+        match (&self.before, &self.after) {
+            (Some(before), Some(after)) => write!(f, "{aspect} changes from {before} to {after}"),
+            (None, Some(after)) => write!(f, "{aspect} is added: {after}"),
+            (Some(before), None) => write!(f, "{aspect} is removed (was {before})"),
+            (None, None) => write!(f, "{aspect} stays"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,311 @@
+//! gateway.toml: what is fixed at start. Listeners, folders, threads, bounds of the edges.
+//!
+//! Flags of the command line win over the file, so what belongs together is checked on the merged settings, by
+//! [`GatewayConfig::check`].
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::document::read;
+use crate::reader::Section;
+use crate::{Invalid, Parsed, WatchOptions};
+
+mod settings;
+mod url;
+
+const MIB: u64 = 1 << 20;
+
+/// gateway.toml, read and checked; paths are relative to the folder of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GatewayConfig {
+    /// `model_repository`: the folder with a folder per model.
+    pub model_repository: Option<PathBuf>,
+    /// `state_dir`: the folder of the journal.
+    pub state_dir: Option<PathBuf>,
+    /// `routing`: the live file.
+    pub routing: Option<PathBuf>,
+    /// `follow_latest`: a new highest version becomes a guarded canary by itself.
+    pub follow_latest: bool,
+    /// `follow_share`: the share of such a canary.
+    pub follow_share: f64,
+    /// `confirm_after_ms`: a promotion that holds this long is confirmed.
+    pub confirm_after: Duration,
+    /// `http.address`: predictions.
+    pub http: SocketAddr,
+    /// `metrics.address`: Prometheus.
+    pub metrics: SocketAddr,
+    /// `[admin]`.
+    pub admin: AdminSettings,
+    /// `[runtime]`.
+    pub runtime: RuntimeSettings,
+    /// `[limits]`.
+    pub limits: EdgeLimits,
+    /// `[repository]`.
+    pub repository: RepositorySettings,
+    /// `[watch]`: how edits of routing.toml are noticed.
+    pub watch: WatchOptions,
+    /// `[log]`.
+    pub log: LogSettings,
+    /// `[webhook]`.
+    pub webhook: WebhookSettings,
+}
+
+/// The operators' listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminSettings {
+    /// `address`.
+    pub address: SocketAddr,
+    /// `token_file`: holds the token that callers must show.
+    pub token_file: Option<PathBuf>,
+}
+
+/// The model runtime and the threads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RuntimeSettings {
+    /// `library`: ONNX Runtime's shared library.
+    pub library: Option<PathBuf>,
+    /// `allow_old`: accepts a library older than the fixes we rely on.
+    pub allow_old: bool,
+    /// `io_threads`: threads of the edges; 0 chooses.
+    pub io_threads: usize,
+    /// `run_threads`: threads that run models; 0 means one per core.
+    pub run_threads: usize,
+}
+
+/// Bounds of the listeners.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// `body_bytes`: the largest body, after decompression.
+    pub body_bytes: u64,
+    /// `decompression_ratio`: how many times its size a body may unpack to.
+    pub decompression_ratio: u64,
+    /// `header_bytes`: the largest head of a request.
+    pub header_bytes: usize,
+    /// `connections`: open at once, per listener.
+    pub connections: usize,
+    /// `header_timeout_ms`: from the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// `body_timeout_ms`: from the end of the head to the end of the body.
+    pub body_timeout: Duration,
+    /// `idle_timeout_ms`: a connection without a request is closed after this.
+    pub idle_timeout: Duration,
+    /// `drain_ms`: how long requests in flight may take to finish at shutdown.
+    pub drain: Duration,
+    /// `metric_series`: the most series the metrics may grow to.
+    pub metric_series: usize,
+}
+
+/// How the model repository is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositorySettings {
+    /// `poll_ms`: the time between two looks.
+    pub poll: Duration,
+    /// `settle_ms`: a version folder is taken up when it has been unchanged this long.
+    pub settle: Duration,
+    /// `models`: the most models.
+    pub models: usize,
+    /// `versions_per_model`: the most versions of one model.
+    pub versions_per_model: usize,
+    /// `model_file_bytes`: the largest model file.
+    pub model_file_bytes: u64,
+    /// `version_bytes`: the largest sum of the files of one version.
+    pub version_bytes: u64,
+}
+
+/// What is logged and how.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogSettings {
+    /// `format`.
+    pub format: LogFormat,
+    /// `level`: the least severe events that are logged.
+    pub level: LogLevel,
+    /// `access`: one line per request.
+    pub access: bool,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The least severe events that are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Only what needs a person.
+    Error,
+    /// And what may need one.
+    Warn,
+    /// And what changes.
+    #[default]
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+/// Who is told of decisions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// `url`: each decision is posted to each of them.
+    pub urls: Vec<String>,
+    /// `timeout_ms`: how long one post may take.
+    pub timeout: Duration,
+}
+
+/// Settings that do not go together, once file and flags are merged.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SettingError {
+    /// There is nothing to serve.
+    #[error("no model repository is given: set model_repository in gateway.toml or pass --model-repository")]
+    NoRepository,
+    /// Anyone who reaches the machine could change routing.
+    #[error(
+        "the admin address {0} can be reached from other machines: set admin.token_file, or use a loopback address"
+    )]
+    OpenAdmin(SocketAddr),
+    /// Two listeners cannot share an address.
+    #[error("{first} and {second} both listen on {address}: give each its own port")]
+    SameAddress {
+        /// The key of the one.
+        first: &'static str,
+        /// The key of the other.
+        second: &'static str,
+        /// Where.
+        address: SocketAddr,
+    },
+}
+
+/// A text that is no address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("an address is host:port with an IP address or localhost as host: {0:?}")]
+pub struct AddressError(String);
+
+/// Reads gateway.toml. `file` is how diagnostics name it, and relative paths in it start at its folder.
+pub fn parse_gateway(file: &Path, bytes: &[u8]) -> Result<Parsed<GatewayConfig>, Invalid> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    read(file, bytes, |tree, report| settings::gateway(Section::root(tree), folder, report))
+}
+
+/// Reads an address to listen on: `127.0.0.1:8000`, `[::1]:8000`, `0.0.0.0:0`, `localhost:8000`.
+pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
+    let error = || AddressError(text.to_owned());
+    match text.strip_prefix("localhost:") {
+        // A port is digits only; `u16::from_str` would take a sign.
+        Some(port) if port.bytes().all(|b| b.is_ascii_digit()) => port.parse().map(loopback).map_err(|_| error()),
+        _ => text.parse().map_err(|_| error()),
+    }
+}
+
+impl GatewayConfig {
+    /// What does not go together; empty when the program may start.
+    pub fn check(&self) -> Vec<SettingError> {
+        let mut errors = Vec::new();
+        if self.model_repository.is_none() {
+            errors.push(SettingError::NoRepository);
+        }
+        if !is_loopback(self.admin.address.ip()) && self.admin.token_file.is_none() {
+            errors.push(SettingError::OpenAdmin(self.admin.address));
+        }
+        let listeners =
+            [("http.address", self.http), ("metrics.address", self.metrics), ("admin.address", self.admin.address)];
+        for (i, (first, a)) in listeners.iter().enumerate() {
+            for (second, b) in &listeners[i + 1..] {
+                if do_collide(*a, *b) {
+                    errors.push(SettingError::SameAddress { first, second, address: *b });
+                }
+            }
+        }
+        errors
+    }
+}
+
+/// The system picks a free port for 0; otherwise an unspecified host takes the port on every address.
+fn do_collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let is_same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && is_same_host
+}
+
+/// `::ffff:127.0.0.1` is loopback too, though the standard library does not say so.
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        Self {
+            model_repository: None,
+            state_dir: None,
+            routing: None,
+            follow_latest: false,
+            follow_share: 0.1,
+            confirm_after: Duration::from_secs(600),
+            http: loopback(8000),
+            metrics: loopback(8002),
+            admin: AdminSettings { address: loopback(8003), token_file: None },
+            runtime: RuntimeSettings::default(),
+            limits: EdgeLimits::default(),
+            repository: RepositorySettings::default(),
+            watch: WatchOptions::default(),
+            log: LogSettings::default(),
+            webhook: WebhookSettings { urls: Vec::new(), timeout: Duration::from_secs(2) },
+        }
+    }
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 * MIB,
+            decompression_ratio: 20,
+            header_bytes: 32 << 10,
+            connections: 4_096,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(75),
+            drain: Duration::from_secs(30),
+            metric_series: 50_000,
+        }
+    }
+}
+
+impl Default for RepositorySettings {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(1),
+            settle: Duration::from_secs(2),
+            models: 1_024,
+            versions_per_model: 256,
+            model_file_bytes: 2_048 * MIB,
+            version_bytes: 8_192 * MIB,
+        }
+    }
+}
+
+impl LogLevel {
+    /// The word used in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Every key of both files with what it takes, its default and what it does: the source of docs/config.md.
+
+use std::fmt::Write;
+
+mod gateway_rows;
+mod routing_rows;
+
+/// Which file a key belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum File {
+    /// gateway.toml, read once at start.
+    Gateway,
+    /// routing.toml, live.
+    Routing,
+}
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The table it stands in, `""` for the top of the file.
+    pub table: &'static str,
+    /// The key.
+    pub key: &'static str,
+    /// What it takes. A range of numbers reads `1 to 10`.
+    pub takes: &'static str,
+    /// Its default as it would be written; empty when there is none.
+    pub default: &'static str,
+    /// What it does.
+    pub says: &'static str,
+}
+
+/// The keys of a file, table by table.
+pub fn reference(file: File) -> &'static [Row] {
+    match file {
+        File::Gateway => gateway_rows::ROWS,
+        File::Routing => routing_rows::ROWS,
+    }
+}
+
+/// The keys of a file as Markdown: a heading and a table for each table of the file.
+pub fn markdown(file: File) -> String {
+    let mut text = String::new();
+    let mut table = None;
+    for row in reference(file) {
+        if table != Some(row.table) {
+            table = Some(row.table);
+            text.push_str(&heading(row.table));
+        }
+        let default = if row.default.is_empty() { "–".to_owned() } else { format!("`{}`", row.default) };
+        // Writing to a String cannot fail.
+        writeln!(text, "| `{}` | {} | {default} | {} |", row.key, row.takes, row.says).ok();
+    }
+    text
+}
+
+fn heading(table: &str) -> String {
+    let title = match table {
+        "" => "Top of the file".to_owned(),
+        table if table.ends_with("rules") || table.ends_with("arms") => format!("`[[{table}]]`"),
+        table => format!("`[{table}]`"),
+    };
+    format!("\n### {title}\n\n| key | takes | default | |\n|---|---|---|---|\n")
+}
+
+const fn row(
+    table: &'static str,
+    key: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    says: &'static str,
+) -> Row {
+    Row { table, key, takes, default, says }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! A new text of routing.toml: checked, recorded, put in force; or refused as a whole, with every problem told.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base_metrics::ReloadResult;
+use base_types::Change;
+use control_config::{Diagnostic, FileProblem, RoutingConfig, diff, parse_routing};
+use control_registry::journal::{Action, Entry};
+use tracing::{error, info, warn};
+
+use crate::effect::Effect;
+use crate::state::State;
+use crate::turn::{ControlError, Core};
+
+impl Core {
+    /// Takes the content of routing.toml, or why there is none.
+    pub(crate) fn configure(&self, path: &Path, content: Result<Vec<u8>, FileProblem>) {
+        match content {
+            Ok(bytes) => self.apply_text(path, &bytes),
+            Err(problem) => {
+                warn!(file = %path.display(), %problem, "routing stays as it is");
+                self.metrics.config_read(ReloadResult::Rejected, 1, self.unix_seconds());
+            }
+        }
+    }
+
+    fn apply_text(&self, path: &Path, bytes: &[u8]) {
+        let parsed = match parse_routing(path, bytes) {
+            Ok(parsed) => parsed,
+            Err(invalid) => return self.reject(path, invalid.diagnostics),
+        };
+        for warning in &parsed.warnings {
+            warn!(file = %path.display(), line = warning.line, code = warning.code.as_str(), warning.message, "routing.toml");
+        }
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let before = self.lock().routing.clone();
+        let differences: Vec<String> = diff(&before, &parsed.value).iter().map(ToString::to_string).collect();
+        let is_reading_problem_gone = !self.lock().problems.is_empty();
+        if differences.is_empty() && !is_reading_problem_gone {
+            self.metrics.config_read(ReloadResult::Unchanged, 0, self.unix_seconds());
+            info!(file = %path.display(), "routing.toml says the same as before");
+            return;
+        }
+        self.accept(path, parsed.value, text, &differences);
+    }
+
+    fn reject(&self, path: &Path, problems: Vec<Diagnostic>) {
+        for problem in &problems {
+            error!(file = %path.display(), line = problem.line, column = problem.column,
+                code = problem.code.as_str(), message = problem.message, hint = problem.hint, "routing.toml refused");
+        }
+        self.metrics.config_read(ReloadResult::Rejected, problems.len(), self.unix_seconds());
+        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        let reason = format!("{} problems, the first: {first}", problems.len());
+        self.lock().problems = problems;
+        let entry = Entry {
+            reason: Some(reason),
+            ..Entry::new(self.clock.unix_ms(), path.display().to_string(), Action::ConfigRejected)
+        };
+        self.perform(vec![Effect::Record(Box::new(entry))]);
+    }
+
+    /// Toward risk: durable first, then in force.
+    fn accept(&self, path: &Path, routing: RoutingConfig, text: String, differences: &[String]) {
+        let entries = self.acceptance(path, &routing, differences);
+        let generation = base_types::Generation(self.lock().generation + 1);
+        let entries: Vec<Entry> =
+            entries.into_iter().map(|e| Entry { generation: Some(generation), ..e }).collect();
+        if let Err(error) = self.recorder.now(entries.clone(), Some(text)) {
+            error!(%error, "routing.toml is valid but could not be recorded: routing stays as it is");
+            self.metrics.config_read(ReloadResult::Rejected, 1, self.unix_seconds());
+            return;
+        }
+        let mut effects = Vec::new();
+        let mut state = self.lock();
+        state.routing = Arc::new(routing);
+        state.problems.clear();
+        entries.iter().flat_map(|e| &e.changes).for_each(|change| state.decisions.apply(change));
+        self.publish(&mut state, &mut effects);
+        let generation = state.generation;
+        drop(state);
+        self.metrics.config_read(ReloadResult::Applied, 0, self.unix_seconds());
+        for difference in differences {
+            info!(difference, "routing.toml");
+        }
+        info!(file = %path.display(), generation, "routing.toml in force");
+        self.perform(effects);
+    }
+
+    /// The entries of an acceptance: decisions that give way to the file, and versions it declares stable.
+    fn acceptance(&self, path: &Path, routing: &RoutingConfig, differences: &[String]) -> Vec<Entry> {
+        let (now, actor) = (self.clock.unix_ms(), path.display().to_string());
+        let state = self.lock();
+        let mut entries = vec![Entry {
+            reason: Some(differences.join("; ")).filter(|r| !r.is_empty()),
+            ..Entry::new(now, actor.clone(), Action::ConfigAccepted)
+        }];
+        for (name, stance) in &state.decisions.stances {
+            if !routing.upholds(name, stance) {
+                entries.push(Entry {
+                    model: Some(name.clone()),
+                    version: Some(stance.stable),
+                    reason: Some("routing.toml now says something else for this model".to_owned()),
+                    changes: vec![Change::StanceCleared { model: name.clone() }],
+                    ..Entry::new(now, actor.clone(), Action::StanceSuperseded)
+                });
+            }
+        }
+        // A version a person writes down as stable is one a rollback may come back to.
+        let declared = routing.models.iter().filter_map(|(name, block)| Some(State::id(name, block.stable?)));
+        let is_new = |id: &base_types::VersionId| {
+            let confirmed = state.decisions.confirmed.get(&id.model).and_then(|c| c.last());
+            confirmed != Some(&id.version) && !state.decisions.stances.get(&id.model).is_some_and(|s| routing.upholds(&id.model, s))
+        };
+        let changes: Vec<Change> = declared.filter(is_new).map(|id| Change::Confirmed { id }).collect();
+        if let Some(first) = entries.first_mut() {
+            first.changes = changes;
+        }
+        entries
+    }
+
+    /// Reads routing.toml at start. What was accepted last serves while the file is invalid.
+    pub(crate) fn first_routing(
+        &self,
+        path: Option<&PathBuf>,
+        accepted: Option<&str>,
+    ) -> Result<(), ControlError> {
+        let accepted_config = accepted.and_then(|text| {
+            let file = path.cloned().unwrap_or_else(|| PathBuf::from("routing.toml"));
+            parse_routing(&file, text.as_bytes()).ok()
+        });
+        let Some(path) = path else { return Ok(()) };
+        if let Some(config) = &accepted_config {
+            self.lock().routing = Arc::new(config.value.clone());
+        }
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if accepted_config.is_some() => {
+                error!(file = %path.display(), %error, "cannot be read: the routing accepted last serves");
+                return Ok(());
+            }
+            Err(source) => return Err(ControlError::RoutingUnreadable { path: path.clone(), source }),
+        };
+        match parse_routing(path, &bytes) {
+            Ok(_) => self.apply_text(path, &bytes),
+            Err(invalid) if accepted_config.is_some() => {
+                self.reject(path, invalid.diagnostics);
+                warn!("the routing accepted last serves");
+            }
+            Err(invalid) => return Err(ControlError::RoutingInvalid(invalid.diagnostics)),
+        }
+        Ok(())
+    }
+
+    fn unix_seconds(&self) -> f64 {
+        self.clock.unix_ms() as f64 / 1000.0
+    }
+}

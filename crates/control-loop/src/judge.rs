@@ -1,0 +1,183 @@
+//! The judge: a fault is weighed on the thread that saw it, and a rollback is published before that thread goes on.
+
+use base_routing::SplitId;
+use base_serving::{FaultReport, Judge, Rerun};
+use base_types::{Change, ModelName, Phase, Quarantine, Stance, Version, VersionId};
+use control_rollout::{Arm, Cause, Count, Decision, FaultEvent, Grounds, Verdict, WindowTotals, decide};
+
+use crate::effect::Effect;
+use crate::evidence;
+use crate::state::{OpenTrial, State};
+use crate::turn::Core;
+
+impl Judge for Core {
+    fn on_fault(&self, report: &FaultReport<'_>) {
+        let mut effects = Vec::new();
+        let mut state = self.lock();
+        self.weigh(&mut state, report, &mut effects);
+        drop(state);
+        self.perform(effects);
+    }
+}
+
+impl Core {
+    fn weigh(&self, state: &mut State, report: &FaultReport<'_>, effects: &mut Vec<Effect>) {
+        let attempt = report.attempt;
+        let name = &attempt.model.name;
+        let Some(route) = &attempt.model.route else { return };
+        let faulty = attempt.version.id.version;
+        let Some(model) = state.models.get_mut(name) else { return };
+        let mut verdicts: Vec<(Version, Verdict)> = Vec::new();
+        for (candidate, open) in &mut model.trials {
+            let arm = match faulty {
+                version if version == *candidate => Arm::Candidate,
+                version if version == open.stable.id.version => Arm::Stable,
+                _ => continue,
+            };
+            let split = route.split(attempt.assignment.split.unwrap_or(SplitId::Default));
+            let event = FaultEvent {
+                arm,
+                share: split.pair_share(*candidate, route.stable),
+                successes: open.successes(),
+                count: count(report),
+                key: if attempt.rerun == Rerun::None { attempt.assignment.key } else { None },
+            };
+            verdicts.push((*candidate, open.trial.on_fault(event)));
+            if arm == Arm::Candidate {
+                verdicts.push((*candidate, self.window_verdict(open)));
+            }
+        }
+        for (candidate, verdict) in verdicts {
+            self.act(state, name, candidate, verdict, effects);
+        }
+    }
+
+    /// What the classic window says of a candidate now.
+    pub(crate) fn window_verdict(&self, open: &OpenTrial) -> Verdict {
+        let Some(window) = open.trial.guardrail().window else { return Verdict::None };
+        let now_seconds = self.clock.now().saturating_duration_since(self.started).as_secs();
+        let quantile = window.latency.map(|l| l.quantile);
+        let totals = open.candidate.tally.window(now_seconds, window.seconds, quantile);
+        open.trial.window_verdict(&WindowTotals {
+            requests: totals.successes + totals.faults,
+            faults: totals.faults,
+            latency_seconds: totals.latency_seconds,
+        })
+    }
+
+    /// Does what a verdict calls for under the trial's guardrail.
+    pub(crate) fn act(
+        &self,
+        state: &mut State,
+        name: &ModelName,
+        candidate: Version,
+        verdict: Verdict,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(open) = state.models.get_mut(name).and_then(|m| m.trials.get_mut(&candidate)) else { return };
+        match decide(verdict, open.trial.guardrail()) {
+            Decision::None => {}
+            Decision::RollBack(cause) => self.roll_back(state, name, candidate, &cause, effects),
+            Decision::WouldRollBack(cause) => {
+                tell_once(open, name, "would_roll_back", cause.to_string(), effects);
+            }
+            Decision::Hold(grounds) | Decision::Alert(grounds) => tell_grounds(open, name, &grounds, effects),
+        }
+    }
+
+    /// Takes a candidate out: quarantined, its traffic to stable, published; recorded afterwards.
+    fn roll_back(
+        &self,
+        state: &mut State,
+        name: &ModelName,
+        candidate: Version,
+        cause: &Cause,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(open) = state.models.get(name).and_then(|m| m.trials.get(&candidate)) else { return };
+        let digest = open.candidate.digest;
+        let id = open.candidate.id.clone();
+        let evidence = evidence::of_trial(open, Some(cause));
+        let stable = open.stable.id.version;
+        let before = describe(state, name);
+        let generation_before = state.generation;
+        let changes = self.bar(state, &id, digest, cause.as_str());
+        // The rollback is recorded before the trial it closes is forgotten.
+        let at = effects.len();
+        self.publish(state, effects);
+        let rolled_back = Effect::RolledBack {
+            id,
+            digest,
+            stable,
+            cause: cause.as_str().to_owned(),
+            reason: cause.to_string(),
+            evidence,
+            states: (before, describe(state, name)),
+            generations: (generation_before, state.generation),
+            changes,
+            actor: "guardrail".to_owned(),
+        };
+        effects.insert(at, rolled_back);
+    }
+
+    /// Decides, in memory, that a digest is barred and that its trial is over. The caller publishes and records.
+    pub(crate) fn bar(
+        &self,
+        state: &mut State,
+        id: &VersionId,
+        digest: base_types::Digest,
+        cause: &str,
+    ) -> Vec<Change> {
+        let now = self.clock.unix_ms();
+        let quarantine = Quarantine { id: id.clone(), cause: cause.to_owned(), since_unix_ms: now };
+        let mut changes = vec![Change::Quarantined { digest, quarantine }];
+        let stance = state.decisions.stances.get(&id.model);
+        if let Some(stance) = stance.filter(|s| s.candidate.is_some_and(|c| c.version == id.version)) {
+            let stance = Stance { candidate: None, phase: Phase::Settled, since_unix_ms: now, ..stance.clone() };
+            changes.push(Change::Stance { model: id.model.clone(), stance });
+        }
+        changes.iter().for_each(|change| state.decisions.apply(change));
+        changes
+    }
+}
+
+fn count(report: &FaultReport<'_>) -> Count {
+    match (report.attempt.rerun, report.attempt.assignment.split) {
+        (Rerun::Failed, _) => Count::Nothing,
+        (_, None) => Count::LimitOnly,
+        (_, Some(_)) => Count::All,
+    }
+}
+
+fn tell_grounds(open: &mut OpenTrial, name: &ModelName, grounds: &Grounds, effects: &mut Vec<Effect>) {
+    let is_shared = grounds.rule == control_rollout::Rule::Limit;
+    let verdict = if is_shared { "shared_incident" } else { "stable_ill" };
+    tell_once(open, name, verdict, grounds.to_string(), effects);
+}
+
+fn tell_once(
+    open: &mut OpenTrial,
+    name: &ModelName,
+    verdict: &'static str,
+    text: String,
+    effects: &mut Vec<Effect>,
+) {
+    if open.told != Some(verdict) {
+        open.told = Some(verdict);
+        let evidence = evidence::of_trial(open, None);
+        let id = open.candidate.id.clone();
+        effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });
+    }
+}
+
+/// Who takes which share of a model's unpinned traffic, in a few words.
+pub(crate) fn describe(state: &State, name: &ModelName) -> String {
+    let Some(route) = state.models.get(name).and_then(|m| m.route.as_ref()) else {
+        return "no route".to_owned();
+    };
+    let versions = route.routed_versions();
+    let shares = versions.iter().map(|v| (*v, route.split.share(*v, route.stable)));
+    let text: Vec<String> =
+        shares.filter(|(_, share)| *share > 0.0).map(|(v, share)| format!("{v}: {:.4} %", share * 100.0)).collect();
+    text.join(", ").replace(".0000 %", " %")
+}

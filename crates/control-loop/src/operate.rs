@@ -1,0 +1,401 @@
+//! What operators order: canary, promote, confirm, roll back, release. Each order is checked, recorded and put in
+//! force by the control thread, one at a time.
+
+use base_types::{Candidate, Change, Digest, ModelName, Phase, Selector, Stance, Version, VersionId};
+use control_registry::journal::{Action, Entry};
+use serde_json::json;
+use thiserror::Error;
+
+use crate::effect::Effect;
+use crate::evidence;
+use crate::judge::describe;
+use crate::publish::is_ready;
+use crate::state::State;
+use crate::turn::Core;
+
+/// An operation on a model's traffic.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operation {
+    /// Gives a version a share of the traffic, judged against stable.
+    Canary {
+        /// Which version.
+        version: Selector,
+        /// Its share, in (0, 1).
+        share: f64,
+    },
+    /// Gives a version all traffic; the stable one stays its fallback until that is confirmed.
+    Promote {
+        /// Which version; the only candidate when `None`.
+        version: Option<Selector>,
+        /// Confirm at once.
+        is_confirmed: bool,
+        /// Without proof.
+        is_forced: bool,
+    },
+    /// Takes candidates out; without any, goes back to the version confirmed before.
+    Rollback {
+        /// The version to go back to.
+        to: Option<Selector>,
+        /// Whether the version left is quarantined.
+        is_quarantined: bool,
+    },
+    /// Lets a quarantined version back.
+    Release {
+        /// Which version.
+        version: Version,
+    },
+}
+
+/// An operation, on what, by whom and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The model.
+    pub model: ModelName,
+    /// What to do.
+    pub operation: Operation,
+    /// Who orders it.
+    pub actor: String,
+    /// Why. Required where a guard is overridden.
+    pub reason: Option<String>,
+}
+
+/// What an order did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// In a sentence.
+    pub message: String,
+    /// The generation in force.
+    pub generation: u64,
+    /// Whether it is on disk: a rollback is in force before that.
+    pub is_provisional: bool,
+}
+
+/// Why an order was not carried out. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct Refused {
+    /// Stable code.
+    pub code: &'static str,
+    /// In a sentence, with the remedy.
+    pub message: String,
+}
+
+pub(crate) fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused { code, message: message.into() })
+}
+
+/// A change that is checked and waits to be recorded and put in force.
+struct Plan {
+    entries: Vec<Entry>,
+    message: String,
+}
+
+impl Core {
+    /// Carries out an order. Control thread only.
+    pub(crate) fn carry_out(&self, order: &Order) -> Result<Done, Refused> {
+        match &order.operation {
+            Operation::Rollback { to, is_quarantined } => self.rollback(order, to.as_ref(), *is_quarantined),
+            Operation::Canary { version, share } => {
+                let plan = self.plan_canary(order, version, *share)?;
+                self.record_and_apply(plan, true)
+            }
+            Operation::Promote { version, is_confirmed, is_forced } => {
+                let plan = self.plan_promotion(order, version.as_ref(), *is_forced)?;
+                let done = self.record_and_apply(plan, !is_confirmed)?;
+                if *is_confirmed { self.confirm(&order.model, &order.actor) } else { Ok(done) }
+            }
+            Operation::Release { version } => {
+                let plan = self.plan_release(order, *version)?;
+                self.record_and_apply(plan, false)
+            }
+        }
+    }
+
+    /// Toward risk: durable first, then in force.
+    fn record_and_apply(&self, plan: Plan, is_provisional: bool) -> Result<Done, Refused> {
+        let Plan { mut entries, message } = plan;
+        let generation = self.lock().generation + 1;
+        for entry in &mut entries {
+            entry.generation = Some(base_types::Generation(generation));
+        }
+        if let Err(error) = self.recorder.now(entries.clone(), None) {
+            return refuse("journal", format!("nothing was changed, because it could not be recorded: {error}"));
+        }
+        let mut effects = Vec::new();
+        let mut state = self.lock();
+        for change in entries.iter().flat_map(|e| &e.changes) {
+            state.decisions.apply(change);
+        }
+        self.publish(&mut state, &mut effects);
+        let generation = state.generation;
+        drop(state);
+        for entry in &entries {
+            let version = entry.version.map(Version::get);
+            tracing::info!(
+                model = entry.model.as_ref().map(ModelName::as_str), version, action = entry.action.as_str(),
+                actor = entry.actor, reason = entry.reason, generation, "decided"
+            );
+            self.notify(json!({ "event": entry.action.as_str(), "model": entry.model.as_ref().map(ModelName::as_str),
+                "version": version, "actor": entry.actor, "reason": entry.reason, "generation": generation }));
+        }
+        self.perform(effects);
+        Ok(Done { message, generation, is_provisional })
+    }
+
+    fn entry(&self, order: &Order, action: Action, version: Version, digest: Option<Digest>) -> Entry {
+        Entry {
+            model: Some(order.model.clone()),
+            version: Some(version),
+            digest,
+            reason: order.reason.clone(),
+            ..Entry::new(self.clock.unix_ms(), order.actor.clone(), action)
+        }
+    }
+
+    fn plan_canary(&self, order: &Order, version: &Selector, share: f64) -> Result<Plan, Refused> {
+        let state = self.lock();
+        let (model, now) = (&order.model, self.clock.unix_ms());
+        if !(share > 0.0 && share < 1.0) {
+            return refuse("share", "a canary's share lies between 0 and 1; to give it everything, promote it");
+        }
+        let version = resolve(&state, model, version)?;
+        let stable = stable_of(&state, model)?;
+        check_candidate(&state, model, version, stable)?;
+        let candidate = Some(Candidate { version, share });
+        let stance = Stance { candidate, phase: Phase::Canary, ..state.new_stance(model, stable, now) };
+        let digest = state.entry(&State::id(model, version)).and_then(|e| e.digest);
+        let is_resized = state.models.get(model).is_some_and(|m| m.trials.contains_key(&version));
+        let action = if is_resized { Action::CanaryResized } else { Action::CanaryStarted };
+        let after = format!("{stable}: {} %, {version}: {} %", (1.0 - share) * 100.0, share * 100.0);
+        let entry = Entry {
+            before: Some(describe(&state, model)),
+            after: Some(after),
+            changes: vec![Change::Stance { model: model.clone(), stance }],
+            ..self.entry(order, action, version, digest)
+        };
+        let message = format!("version {version} of {model} takes {} % of the traffic, judged against {stable}", share * 100.0);
+        Ok(Plan { entries: vec![entry], message })
+    }
+
+    fn plan_promotion(&self, order: &Order, version: Option<&Selector>, is_forced: bool) -> Result<Plan, Refused> {
+        let state = self.lock();
+        let (model, now) = (&order.model, self.clock.unix_ms());
+        let stable = stable_of(&state, model)?;
+        let version = match version {
+            Some(version) => resolve(&state, model, version)?,
+            None => only_candidate(&state, model)?,
+        };
+        check_candidate(&state, model, version, stable)?;
+        let open = state.models.get(model).and_then(|m| m.trials.get(&version));
+        let proof = open.map(|open| open.trial.evidence(open.successes()).proof);
+        let lacking = match proof {
+            Some(proof) if proof.is_proven => None,
+            Some(proof) => Some(format!("it lacks proof: {} more requests without a fault", proof.clean_requests_needed)),
+            None => Some("it has not been a canary, so nothing is known about it".to_owned()),
+        };
+        if let Some(lacking) = lacking.filter(|_| !is_forced) {
+            return refuse("not_proven", format!("version {version} of {model} is not promoted: {lacking}; wait, or override with --force and a --reason"));
+        }
+        if is_forced && order.reason.is_none() {
+            return refuse("reason_missing", "an override needs a reason");
+        }
+        let candidate = Some(Candidate { version, share: 1.0 });
+        let stance = Stance { candidate, phase: Phase::Provisional, ..state.new_stance(model, stable, now) };
+        let entry = Entry {
+            before: Some(describe(&state, model)),
+            after: Some(format!("{version}: 100 %, fallback {stable}")),
+            evidence_json: open.map(|open| evidence::of_trial(open, None).to_string()),
+            changes: vec![Change::Stance { model: model.clone(), stance }],
+            ..self.entry(order, Action::Promoted, version, state.entry(&State::id(model, version)).and_then(|e| e.digest))
+        };
+        let wait = self.settings.confirm_after.as_secs();
+        let message = format!("version {version} of {model} takes all traffic; version {stable} stays ready until that is confirmed, in {wait} s or by promote --confirm");
+        Ok(Plan { entries: vec![entry], message })
+    }
+
+    /// Makes a provisional promotion final.
+    pub(crate) fn confirm(&self, model: &ModelName, actor: &str) -> Result<Done, Refused> {
+        let state = self.lock();
+        let now = self.clock.unix_ms();
+        let provisional = state.stance(model).filter(|s| s.phase == Phase::Provisional);
+        let Some(version) = provisional.and_then(|s| s.candidate).map(|c| c.version) else {
+            return refuse("nothing_to_confirm", format!("no promotion of {model} waits to be confirmed"));
+        };
+        let id = State::id(model, version);
+        let stance = state.new_stance(model, version, now);
+        let entry = Entry {
+            model: Some(model.clone()),
+            version: Some(version),
+            digest: state.entry(&id).and_then(|e| e.digest),
+            before: Some(describe(&state, model)),
+            after: Some(format!("{version}: 100 %")),
+            changes: vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id }],
+            ..Entry::new(now, actor, Action::Confirmed)
+        };
+        drop(state);
+        let message = format!("version {version} of {model} is confirmed as stable");
+        self.record_and_apply(Plan { entries: vec![entry], message }, false)
+    }
+
+    fn plan_release(&self, order: &Order, version: Version) -> Result<Plan, Refused> {
+        let state = self.lock();
+        let id = State::id(&order.model, version);
+        let Some(digest) = state.decisions.digests.get(&id).filter(|d| state.decisions.quarantine.contains_key(*d))
+        else {
+            return refuse("not_quarantined", format!("{id} is not quarantined"));
+        };
+        if order.reason.as_ref().is_none_or(|r| r.trim().is_empty()) {
+            return refuse("reason_missing", "a release needs a reason");
+        }
+        let entry = Entry {
+            changes: vec![Change::Released { digest: *digest }],
+            ..self.entry(order, Action::Released, version, Some(*digest))
+        };
+        let message = format!("{id} is released; it is loaded again and takes traffic only by a further decision");
+        Ok(Plan { entries: vec![entry], message })
+    }
+
+    /// Toward safety: in force first, then recorded.
+    fn rollback(&self, order: &Order, to: Option<&Selector>, is_quarantined: bool) -> Result<Done, Refused> {
+        let mut effects = Vec::new();
+        let mut state = self.lock();
+        let done = self.rollback_under_lock(&mut state, order, to, is_quarantined, &mut effects);
+        drop(state);
+        self.perform(effects);
+        done
+    }
+
+    fn rollback_under_lock(
+        &self,
+        state: &mut State,
+        order: &Order,
+        to: Option<&Selector>,
+        is_quarantined: bool,
+        effects: &mut Vec<Effect>,
+    ) -> Result<Done, Refused> {
+        let model = &order.model;
+        let stable = stable_of(state, model)?;
+        let leaving = leaving(state, model, stable);
+        let target = match to {
+            Some(to) => resolve(state, model, to)?,
+            None if !leaving.is_empty() => stable,
+            None => confirmed_before(state, model, stable)?,
+        };
+        if !is_ready(state, model, target) {
+            return refuse("target_not_ready", format!("version {target} of {model} is not ready, so nothing can go back to it"));
+        }
+        let leaving: Vec<Version> = if leaving.is_empty() { vec![stable] } else { leaving };
+        let leaving: Vec<Version> = leaving.into_iter().filter(|v| *v != target).collect();
+        let (before, generation_before) = (describe(state, model), state.generation);
+        let mut per_version = Vec::new();
+        for version in &leaving {
+            let id = State::id(model, *version);
+            let Some(digest) = state.entry(&id).and_then(|e| e.digest) else { continue };
+            let open = state.models.get(model).and_then(|m| m.trials.get(version));
+            let evidence = open.map_or(serde_json::Value::Null, |open| evidence::of_trial(open, None));
+            let changes = if is_quarantined { self.bar(state, &id, digest, "operator") } else { Vec::new() };
+            per_version.push((id, digest, evidence, changes));
+        }
+        let stance = state.new_stance(model, target, self.clock.unix_ms());
+        let stance = Change::Stance { model: model.clone(), stance };
+        state.decisions.apply(&stance);
+        if let Some((.., changes)) = per_version.last_mut() {
+            changes.push(stance);
+        }
+        let at = effects.len();
+        self.publish(state, effects);
+        let states = (before, describe(state, model));
+        let generations = (generation_before, state.generation);
+        let reason = order.reason.clone().unwrap_or_else(|| "ordered".to_owned());
+        for (id, digest, evidence, changes) in per_version {
+            let effect = Effect::RolledBack {
+                id,
+                digest,
+                stable: target,
+                cause: "operator".to_owned(),
+                reason: reason.clone(),
+                evidence,
+                states: states.clone(),
+                generations,
+                changes,
+                actor: order.actor.clone(),
+            };
+            effects.insert(at, effect);
+        }
+        let left: Vec<String> = leaving.iter().map(Version::to_string).collect();
+        let fate = if is_quarantined { "quarantined" } else { "still addressable by pin" };
+        let message = format!("version {target} of {model} takes all traffic; left: {} ({fate})", left.join(", "));
+        Ok(Done { message, generation: state.generation, is_provisional: false })
+    }
+}
+
+/// Versions that take traffic beside stable.
+fn leaving(state: &State, model: &ModelName, stable: Version) -> Vec<Version> {
+    let route = state.models.get(model).and_then(|m| m.route.as_ref());
+    route.map(|r| r.candidates().into_iter().filter(|v| *v != stable).collect()).unwrap_or_default()
+}
+
+fn confirmed_before(state: &State, model: &ModelName, stable: Version) -> Result<Version, Refused> {
+    let confirmed = state.decisions.confirmed.get(model).map(Vec::as_slice).unwrap_or_default();
+    let earlier = confirmed.iter().rev().copied().find(|v| *v != stable && is_ready(state, model, *v));
+    let text = || format!("{model} has no earlier confirmed version that is ready; name one with --to");
+    earlier.ok_or_else(|| Refused { code: "no_target", message: text() })
+}
+
+fn stable_of(state: &State, model: &ModelName) -> Result<Version, Refused> {
+    let Some(known) = state.models.get(model) else {
+        return refuse("model_unknown", format!("there is no model {model}"));
+    };
+    match &known.route {
+        Some(route) => Ok(route.stable),
+        None => refuse("model_not_ready", format!("{model} has no stable version yet")),
+    }
+}
+
+fn resolve(state: &State, model: &ModelName, selector: &Selector) -> Result<Version, Refused> {
+    let known = state.models.get(model);
+    let version = match selector {
+        Selector::Version(version) => Some(*version),
+        Selector::Label(label) => known.and_then(|m| m.route.as_ref()).and_then(|r| r.labels.get(label)).copied(),
+    };
+    match version.filter(|v| known.is_some_and(|m| m.versions.contains_key(v))) {
+        Some(version) => Ok(version),
+        None => refuse("version_unknown", format!("{model} has no version {selector}")),
+    }
+}
+
+fn only_candidate(state: &State, model: &ModelName) -> Result<Version, Refused> {
+    let trials = state.models.get(model).map(|m| m.trials.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+    match trials.as_slice() {
+        [only] => Ok(*only),
+        [] => refuse("no_candidate", format!("{model} has no candidate; name the version")),
+        _ => refuse("several_candidates", format!("{model} has several candidates; name the version")),
+    }
+}
+
+/// Whether a version may take over from stable: ready, not barred, same contract.
+fn check_candidate(state: &State, model: &ModelName, version: Version, stable: Version) -> Result<(), Refused> {
+    let id = VersionId { model: model.clone(), version };
+    if version == stable {
+        return refuse("already_stable", format!("version {version} of {model} is stable already"));
+    }
+    if let Some(quarantine) = state.decisions.digests.get(&id).and_then(|d| state.decisions.quarantine.get(d)) {
+        return refuse("quarantined", format!("{id} is quarantined ({}); release it first, with a reason", quarantine.cause));
+    }
+    let known = state.models.get(model);
+    let signatures = known.and_then(|m| Some((m.signature(stable)?, m.signature(version)?)));
+    let Some((before, after)) = signatures else {
+        let entry = state.entry(&id);
+        let why = entry.and_then(|e| e.reason.as_ref()).map(|(_, text)| format!(": {text}")).unwrap_or_default();
+        return refuse("version_not_ready", format!("{id} is not ready{why}"));
+    };
+    if let Err(error) = before.succeeded_by(after) {
+        let show = |s: &base_types::Signature| {
+            let list = |specs: &[base_types::TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{} -> {}", list(&s.inputs), list(&s.outputs))
+        };
+        let text = format!("{id} cannot succeed version {stable}: {error}; {stable} is {}, {version} is {}", show(before), show(after));
+        return refuse("signature", text);
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! From state to snapshot: `effective = compile(config, decisions)`, then one swap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base_routing::ModelRoute;
+use base_serving::{RetryBudget, ServingModel, Snapshot, Unready};
+use base_types::{Generation, ModelName, Stance, Version, VersionState};
+use control_config::{Availability, Compiled, compile};
+use control_rollout::{Mode, Trial};
+
+use crate::effect::Effect;
+use crate::state::{Model, OpenTrial, State, checkpoint_key};
+use crate::turn::Core;
+
+impl Core {
+    /// Compiles every model, opens and closes trials to match, and publishes. Call under the lock.
+    pub(crate) fn publish(&self, state: &mut State, effects: &mut Vec<Effect>) {
+        let names: Vec<ModelName> = state.models.keys().cloned().collect();
+        for name in &names {
+            self.route(state, name, effects);
+        }
+        let models = names.iter().filter_map(|name| Some((name.clone(), serving(state, name)?))).collect();
+        state.generation += 1;
+        let snapshot = Arc::new(Snapshot { generation: Generation(state.generation), models });
+        let replaced = self.cell.publish(snapshot);
+        self.metrics.set_generation(state.generation);
+        effects.push(Effect::Free(replaced));
+    }
+
+    /// Settles one model's route, limits and trials.
+    fn route(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
+        let (compiled, notices) = effective(state, name);
+        let limits = state.routing.limits(name).clone();
+        let Some(model) = state.models.get_mut(name) else { return };
+        if *model.limits != limits {
+            model.limits = Arc::new(limits);
+        }
+        model.route = compiled.or_else(|| still_good(model));
+        if model.notices != notices {
+            effects.extend(notices.iter().map(|n| Effect::Notice(name.clone(), n.clone())));
+            model.notices = notices;
+        }
+        self.sync_trials(state, name, effects);
+        self.show_shares(state, name);
+    }
+
+    /// Opens a trial for every version that takes a share beside stable, and closes the others.
+    fn sync_trials(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
+        let guardrail = *state.routing.guardrail(name);
+        let State { models, checkpoints, crashed, .. } = state;
+        let Some(model) = models.get_mut(name) else { return };
+        let wanted = match &model.route {
+            Some(route) if guardrail.mode != Mode::Off => route.candidates(),
+            _ => BTreeSet::new(),
+        };
+        let stable = model.route.as_ref().and_then(|r| model.serving(r.stable).cloned());
+        let is_current = |open: &OpenTrial, version: Version| {
+            let is_same = |a: &Arc<_>, b: Option<&Arc<_>>| b.is_some_and(|b| Arc::ptr_eq(a, b));
+            wanted.contains(&version)
+                && *open.trial.guardrail() == guardrail
+                && is_same(&open.stable, stable.as_ref())
+                && is_same(&open.candidate, model.serving(version))
+        };
+        let closed: Vec<Version> =
+            model.trials.iter().filter(|(v, open)| !is_current(open, **v)).map(|(v, _)| *v).collect();
+        for version in closed {
+            if let Some(open) = model.trials.remove(&version) {
+                let digest = open.candidate.digest;
+                effects.push(Effect::TrialClosed { model: name.clone(), version, digest });
+            }
+        }
+        for version in wanted {
+            let (Some(candidate), Some(stable)) = (model.serving(version).cloned(), stable.clone()) else { continue };
+            if model.trials.contains_key(&version) {
+                continue;
+            }
+            let stored = checkpoints.remove(&checkpoint_key(name, candidate.digest));
+            let stored = stored.filter(|s| s.stable == stable.digest);
+            let restored = stored.and_then(|s| Some((Trial::restore(guardrail, &s.checkpoint).ok()?, s.since_unix_ms)));
+            let fresh = || Trial::new(guardrail).ok().map(|trial| (trial, self.clock.unix_ms()));
+            // A guardrail that judges nothing was refused when it was read.
+            let Some((trial, since)) = restored.or_else(fresh) else { continue };
+            let digest = candidate.digest;
+            let n_crashed = crashed.remove(&digest);
+            let limits = &model.limits;
+            model.budget = Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve));
+            model.trials.insert(version, OpenTrial::new(trial, candidate, stable, since));
+            effects.push(Effect::TrialOpened { model: name.clone(), version, digest, n_crashed });
+        }
+    }
+
+    fn show_shares(&self, state: &State, name: &ModelName) {
+        let Some(model) = state.models.get(name) else { return };
+        for version in model.versions.keys() {
+            let arms = model.route.iter().flat_map(|r| r.split.arms().iter().map(move |a| (a, r)));
+            let total: f64 = model.route.iter().flat_map(|r| r.split.arms()).map(|a| a.weight).sum();
+            let of_version = |(a, _): &(&base_routing::Arm, &ModelRoute)| a.version == *version;
+            let wanted: f64 = arms.filter(of_version).map(|(a, _)| a.weight).sum();
+            self.metrics.set_share_wanted(name, *version, if total > 0.0 { wanted / total } else { 0.0 });
+        }
+    }
+}
+
+/// The route of a model by config and decisions, and what there is to say about it.
+fn effective(state: &State, name: &ModelName) -> (Option<ModelRoute>, Vec<String>) {
+    let block = state.routing.models.get(name);
+    let Some(model) = state.models.get(name) else { return (None, Vec::new()) };
+    let stance = state.stance(name);
+    let compiled = compile_checked(state, name, model, stance);
+    let error = match compiled {
+        Ok(Compiled { route, notices }) => return (Some(route), notices),
+        Err(error) => error,
+    };
+    // Stable is out: failed, quarantined or gone. The last confirmed version that is ready serves, and that is said;
+    // while stable is still on its way, it is waited for.
+    let wanted = stance.map(|s| s.stable).or_else(|| block.and_then(|b| b.stable));
+    let is_underway = wanted.and_then(|v| model.versions.get(&v)).is_some_and(|e| {
+        matches!(e.state, VersionState::Registered | VersionState::Gating | VersionState::Loading)
+    });
+    let confirmed = state.decisions.confirmed.get(name).map(Vec::as_slice).unwrap_or_default();
+    let stand_in = confirmed.iter().rev().find(|v| is_ready(state, name, **v));
+    match stand_in {
+        Some(version) if !is_underway => {
+            let notice = format!("{error}; version {version}, confirmed earlier, stands in");
+            let route = ModelRoute::to_one(name.clone(), *version);
+            (Some(route), vec![notice])
+        }
+        _ => (None, vec![error]),
+    }
+}
+
+/// Compiles, and keeps versions whose signature cannot succeed stable's out of unpinned traffic.
+fn compile_checked(
+    state: &State,
+    name: &ModelName,
+    model: &Model,
+    stance: Option<&Stance>,
+) -> Result<Compiled, String> {
+    let availability = |misfits: &BTreeMap<Version, String>, version: Version| {
+        let Some(entry) = model.versions.get(&version) else { return Availability::Unknown };
+        if state.decisions.is_quarantined(&State::id(name, version)) {
+            Availability::Quarantined
+        } else if entry.serving.is_some() && !misfits.contains_key(&version) {
+            Availability::Ready
+        } else {
+            Availability::NotReady
+        }
+    };
+    let none = BTreeMap::new();
+    let config = &state.routing;
+    let first = compile(config, name, stance, &|v| availability(&none, v)).map_err(|e| e.to_string())?;
+    let misfits = misfits(model, &first.route);
+    if misfits.is_empty() {
+        return Ok(first);
+    }
+    let mut second = compile(config, name, stance, &|v| availability(&misfits, v)).map_err(|e| e.to_string())?;
+    second.notices.extend(misfits.into_values());
+    Ok(second)
+}
+
+fn misfits(model: &Model, route: &ModelRoute) -> BTreeMap<Version, String> {
+    let Some(stable) = model.signature(route.stable) else { return BTreeMap::new() };
+    let check = |version: Version| {
+        let error = stable.succeeded_by(model.signature(version)?).err()?;
+        Some((version, format!("version {version} cannot succeed version {}: {error}", route.stable)))
+    };
+    route.candidates().into_iter().filter_map(check).collect()
+}
+
+/// Whether a version is in memory and may be routed.
+pub(crate) fn is_ready(state: &State, model: &ModelName, version: Version) -> bool {
+    let id = State::id(model, version);
+    state.entry(&id).is_some_and(|e| e.serving.is_some()) && !state.decisions.is_quarantined(&id)
+}
+
+/// The route in force, if what it needs is still in memory: better than none while the new one cannot be made.
+fn still_good(model: &Model) -> Option<ModelRoute> {
+    let route = model.route.clone()?;
+    let is_whole = route.routed_versions().iter().all(|v| model.serving(*v).is_some());
+    is_whole.then_some(route)
+}
+
+/// The snapshot's view of a model; `None` for one that has no versions left.
+fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
+    let model = state.models.get(name)?;
+    let mut versions = BTreeMap::new();
+    let mut unready = BTreeMap::new();
+    for (version, entry) in &model.versions {
+        let is_quarantined = state.decisions.is_quarantined(&State::id(name, *version));
+        match &entry.serving {
+            Some(serving) if !is_quarantined => {
+                versions.insert(*version, serving.clone());
+            }
+            _ => {
+                let state = if is_quarantined { VersionState::Quarantined } else { entry.state };
+                let reason = entry.reason.as_ref().map_or(String::new(), |(_, text)| text.clone());
+                unready.insert(*version, Unready { state, reason });
+            }
+        }
+    }
+    if versions.is_empty() && unready.is_empty() {
+        return None;
+    }
+    let max_batch_size = model.config.as_ref().and_then(|c| c.max_batch_size).unwrap_or(0);
+    Some(Arc::new(ServingModel {
+        name: name.clone(),
+        route: model.route.clone(),
+        versions,
+        unready,
+        limits: model.limits.clone(),
+        budget: model.budget.clone(),
+        is_judged: !model.trials.is_empty(),
+        max_batch_size: u32::try_from(max_batch_size).unwrap_or(u32::MAX),
+    }))
+}

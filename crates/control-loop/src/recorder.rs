@@ -1,0 +1,204 @@
+//! The journal's own thread: everything durable goes through it, in order.
+//!
+//! What may wait is sent with `later`: a rollback is in force before it is recorded. What may not is sent with
+//! `now`, which returns once it is on disk. Entries that the disk refuses are kept and tried again.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use base_metrics::Metrics;
+use base_types::{Digest, Generation};
+use control_registry::journal::{Entry, HistoryQuery, Journal, JournalError, Row, Trials};
+use tracing::{error, warn};
+
+/// Jobs waiting for the thread. Faults, rollbacks and commands are rare: this many mean that the disk hangs.
+const JOBS_MAX: usize = 4096;
+/// Entries kept while the disk refuses them.
+const UNSAVED_MAX: usize = 4096;
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// The answer to a job that is waited for.
+type Reply<T> = SyncSender<Result<T, JournalError>>;
+
+/// Something to make durable, or to read back.
+pub(crate) enum Job {
+    Append(Box<Entry>),
+    /// A rollback: first the marker, which needs no space, then the entry.
+    RolledBack(Digest, Box<Entry>),
+    AppendNow(Vec<Entry>, Option<String>, Reply<u64>),
+    MarkOpen(Digest),
+    Unmark(Digest),
+    Checkpoint { key: String, json: Option<String> },
+    Reserve(Generation),
+    History(HistoryQuery, Reply<Vec<Row>>),
+    Close(SyncSender<()>),
+}
+
+/// The way to the journal's thread.
+pub(crate) struct Recorder {
+    jobs: SyncSender<Job>,
+    metrics: Metrics,
+}
+
+struct Worker {
+    journal: Journal,
+    trials: Trials,
+    unsaved: VecDeque<Entry>,
+    /// Digests whose rollback is marked but not yet in the journal.
+    marked: BTreeSet<Digest>,
+    metrics: Metrics,
+}
+
+impl Recorder {
+    /// Starts the thread.
+    pub(crate) fn start(journal: Journal, metrics: Metrics) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (jobs, received) = sync_channel(JOBS_MAX);
+        let trials = journal.trials();
+        let (unsaved, marked) = Default::default();
+        let worker = Worker { journal, trials, unsaved, marked, metrics: metrics.clone() };
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.work(&received))?;
+        Ok((Self { jobs, metrics }, thread))
+    }
+
+    /// Hands a job over without waiting.
+    pub(crate) fn later(&self, job: Job) {
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => {
+                self.metrics.journal_failed();
+                error!("the journal's queue is full: an entry is lost");
+            }
+            Err(TrySendError::Disconnected(_)) => warn!("the journal is closed"),
+        }
+    }
+
+    /// Makes entries durable, all or none, and with them the routing file accepted, if any. Blocks.
+    pub(crate) fn now(&self, entries: Vec<Entry>, routing: Option<String>) -> Result<u64, JournalError> {
+        self.ask(|reply| Job::AppendNow(entries, routing, reply))
+    }
+
+    /// Reads back. Blocks.
+    pub(crate) fn history(&self, query: HistoryQuery) -> Result<Vec<Row>, JournalError> {
+        self.ask(|reply| Job::History(query, reply))
+    }
+
+    /// Writes what is left, marks the orderly end and stops the thread.
+    pub(crate) fn close(&self) {
+        let (done, closed) = sync_channel(1);
+        if self.jobs.send(Job::Close(done)).is_ok() {
+            // An error means that the thread is gone already.
+            let _ended = closed.recv();
+        }
+    }
+
+    fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, JournalError> {
+        let (reply, answer) = sync_channel(1);
+        self.jobs.send(job(reply)).map_err(|_| JournalError::ReadOnly)?;
+        answer.recv().unwrap_or(Err(JournalError::ReadOnly))
+    }
+}
+
+impl Worker {
+    fn work(mut self, jobs: &Receiver<Job>) {
+        loop {
+            match jobs.recv_timeout(RETRY_EVERY) {
+                Ok(Job::Close(done)) => {
+                    self.flush();
+                    if let Err(error) = self.journal.close() {
+                        error!(%error, "the orderly end could not be marked");
+                    }
+                    // The one who asked may have given up waiting.
+                    let _gone = done.send(());
+                    return;
+                }
+                Ok(job) => self.perform(job),
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => return self.flush(),
+            }
+            self.metrics.set_journal_pending(self.unsaved.len());
+        }
+    }
+
+    fn perform(&mut self, job: Job) {
+        match job {
+            Job::Append(entry) => self.append(*entry),
+            Job::RolledBack(digest, entry) => {
+                let marked = self.trials.roll_back(&digest);
+                self.report("mark a rollback", marked);
+                self.marked.insert(digest);
+                self.append(*entry);
+            }
+            Job::AppendNow(entries, routing, reply) => {
+                self.flush();
+                let result = self.journal.append_all(&entries, routing.as_deref());
+                if result.is_err() {
+                    self.metrics.journal_failed();
+                }
+                // The one who asked may have given up waiting.
+                let _gone = reply.send(result);
+            }
+            Job::MarkOpen(digest) => self.report("mark a trial", self.trials.begin(&digest)),
+            Job::Unmark(digest) if self.marked.contains(&digest) => {}
+            Job::Unmark(digest) => self.report("remove the mark of a trial", self.trials.finish(&digest)),
+            Job::Checkpoint { key, json } => {
+                let result = match json {
+                    Some(json) => self.journal.checkpoint(&key, &json),
+                    None => self.journal.remove_checkpoint(&key),
+                };
+                self.report("checkpoint evidence", result);
+            }
+            Job::Reserve(up_to) => {
+                let reserved = self.journal.reserve_generations(up_to);
+                self.report("reserve generations", reserved);
+            }
+            Job::History(query, reply) => {
+                // The one who asked may have given up waiting.
+                let _gone = reply.send(self.journal.history(&query));
+            }
+            Job::Close(_) => {}
+        }
+    }
+
+    fn append(&mut self, entry: Entry) {
+        if self.unsaved.len() >= UNSAVED_MAX {
+            error!(action = entry.action.as_str(), "too many entries wait for the disk: the oldest is lost");
+            self.unsaved.pop_front();
+        }
+        self.unsaved.push_back(entry);
+        self.flush();
+    }
+
+    /// Writes what is waiting, in order, until the disk refuses.
+    fn flush(&mut self) {
+        while let Some(entry) = self.unsaved.front() {
+            match self.journal.append(entry) {
+                Ok(_) => {
+                    self.unsaved.pop_front();
+                }
+                Err(error) if error.is_storage() => return self.failed("append to the journal", &error),
+                Err(error) => {
+                    // Not the disk: the entry itself cannot be written, and would block all others.
+                    self.failed("append to the journal", &error);
+                    self.unsaved.pop_front();
+                }
+            }
+        }
+        for digest in std::mem::take(&mut self.marked) {
+            self.report("remove the mark of a rollback", self.trials.finish(&digest));
+        }
+    }
+
+    fn report(&self, what: &'static str, result: Result<(), JournalError>) {
+        if let Err(error) = result {
+            self.failed(what, &error);
+        }
+    }
+
+    fn failed(&self, what: &'static str, error: &JournalError) {
+        self.metrics.journal_failed();
+        let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+        error!(what, %error, source, unsaved = self.unsaved.len(), "the journal failed; decisions stay in force");
+    }
+}

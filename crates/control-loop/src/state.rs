@@ -1,0 +1,216 @@
+//! Everything the writer knows. Guarded by one lock; nothing in here does IO.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base_routing::ModelRoute;
+use base_serving::{ModelLimits, RetryBudget, ServingVersion};
+use base_types::{Decisions, Digest, ModelName, Phase, Signature, Stance, Version, VersionId, VersionState};
+use control_config::{Diagnostic, RoutingConfig};
+use control_registry::repository::Stamp;
+use control_registry::model_config::ModelConfig;
+use control_rollout::{Checkpoint, Successes, Trial};
+
+/// The writer's state.
+pub(crate) struct State {
+    /// The last generation published.
+    pub(crate) generation: u64,
+    /// Generations below this one are reserved on disk.
+    pub(crate) reserved: u64,
+    /// Routing as wished: the last accepted routing.toml, empty without one.
+    pub(crate) routing: Arc<RoutingConfig>,
+    /// What the last reading of routing.toml complained about.
+    pub(crate) problems: Vec<Diagnostic>,
+    /// What was decided.
+    pub(crate) decisions: Decisions,
+    /// Every model seen.
+    pub(crate) models: BTreeMap<ModelName, Model>,
+    /// Evidence from before a restart, for trials that have not opened yet.
+    pub(crate) checkpoints: BTreeMap<String, StoredTrial>,
+    /// Requests that were in flight on each version when the process last died.
+    pub(crate) crashed: BTreeMap<Digest, u64>,
+    /// Versions out of the snapshot whose last requests are finishing.
+    pub(crate) draining: Vec<Arc<ServingVersion>>,
+    /// What was told about folders that are no versions, so that it is told once.
+    pub(crate) told_refusals: BTreeMap<String, String>,
+    /// Whether every version present at start has been loaded or refused.
+    pub(crate) is_started: bool,
+}
+
+/// One model.
+pub(crate) struct Model {
+    pub(crate) versions: BTreeMap<Version, Entry>,
+    /// Why the model's config.pbtxt was refused; nothing of it is loaded then.
+    pub(crate) refusal: Option<String>,
+    pub(crate) config: Option<ModelConfig>,
+    /// Whether a version is still being copied.
+    pub(crate) is_settling: bool,
+    pub(crate) first_seen: Instant,
+    /// Open trials by candidate.
+    pub(crate) trials: BTreeMap<Version, OpenTrial>,
+    pub(crate) budget: Arc<RetryBudget>,
+    pub(crate) limits: Arc<ModelLimits>,
+    /// The route in force, with what to say about it.
+    pub(crate) route: Option<ModelRoute>,
+    pub(crate) notices: Vec<String>,
+    /// Shares measured lately, by version.
+    pub(crate) shares: Shares,
+}
+
+/// One version as the control plane knows it.
+pub(crate) struct Entry {
+    pub(crate) state: VersionState,
+    /// Why it is in that state, when there is more to say: a stable code and a sentence.
+    pub(crate) reason: Option<(String, String)>,
+    pub(crate) digest: Option<Digest>,
+    /// In memory, and in the snapshot unless quarantined.
+    pub(crate) serving: Option<Arc<ServingVersion>>,
+    /// The folder as it was when last taken up or refused.
+    pub(crate) stamp: Option<Stamp>,
+    /// Whether the folder is there.
+    pub(crate) is_present: bool,
+    /// Whether it is there and the model's policy wants it.
+    pub(crate) is_wanted: bool,
+    pub(crate) load: Option<Duration>,
+}
+
+/// A trial under way.
+pub(crate) struct OpenTrial {
+    pub(crate) trial: Trial,
+    pub(crate) candidate: Arc<ServingVersion>,
+    pub(crate) stable: Arc<ServingVersion>,
+    /// The tallies when the trial opened, or the version was loaded again.
+    base: Successes,
+    pub(crate) since_unix_ms: u64,
+    /// The last verdict that moved no traffic, so that it is told once.
+    pub(crate) told: Option<&'static str>,
+}
+
+/// A checkpoint and whom it compares.
+pub(crate) struct StoredTrial {
+    pub(crate) checkpoint: Checkpoint,
+    pub(crate) stable: Digest,
+    pub(crate) since_unix_ms: u64,
+}
+
+/// Counts of the last seconds, for the measured share.
+#[derive(Default)]
+pub(crate) struct Shares {
+    pub(crate) drawn: BTreeMap<Version, u64>,
+    pub(crate) seconds: std::collections::VecDeque<BTreeMap<Version, u64>>,
+    pub(crate) actual: BTreeMap<Version, f64>,
+}
+
+impl State {
+    pub(crate) fn id(model: &ModelName, version: Version) -> VersionId {
+        VersionId { model: model.clone(), version }
+    }
+
+    pub(crate) fn entry(&self, id: &VersionId) -> Option<&Entry> {
+        self.models.get(&id.model)?.versions.get(&id.version)
+    }
+
+    pub(crate) fn entry_mut(&mut self, id: &VersionId) -> Option<&mut Entry> {
+        self.models.get_mut(&id.model)?.versions.get_mut(&id.version)
+    }
+
+    /// The stance in force for a model: the one decided, unless routing.toml has come to mean something else.
+    pub(crate) fn stance(&self, model: &ModelName) -> Option<&Stance> {
+        self.decisions.stances.get(model).filter(|s| self.routing.upholds(model, s))
+    }
+
+    /// A stance for a model as of now.
+    pub(crate) fn new_stance(&self, model: &ModelName, stable: Version, now_unix_ms: u64) -> Stance {
+        let meaning = self.routing.meaning(model);
+        Stance { stable, candidate: None, phase: Phase::Settled, meaning, since_unix_ms: now_unix_ms }
+    }
+
+    /// Whether every version of a model that can be loaded has been loaded or refused.
+    pub(crate) fn is_settled(&self, model: &ModelName) -> bool {
+        let is_underway = |e: &Entry| matches!(e.state, VersionState::Gating | VersionState::Loading);
+        self.models.get(model).is_some_and(|m| !m.versions.values().any(is_underway))
+    }
+}
+
+impl Model {
+    pub(crate) fn new(first_seen: Instant) -> Self {
+        let limits = ModelLimits::default();
+        Self {
+            versions: BTreeMap::new(),
+            refusal: None,
+            config: None,
+            is_settling: false,
+            first_seen,
+            trials: BTreeMap::new(),
+            budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
+            limits: Arc::new(limits),
+            route: None,
+            notices: Vec::new(),
+            shares: Shares::default(),
+        }
+    }
+
+    pub(crate) fn serving(&self, version: Version) -> Option<&Arc<ServingVersion>> {
+        self.versions.get(&version)?.serving.as_ref()
+    }
+
+    pub(crate) fn signature(&self, version: Version) -> Option<&Signature> {
+        self.serving(version).map(|s| &s.signature)
+    }
+}
+
+impl Entry {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: VersionState::Registered,
+            reason: None,
+            digest: None,
+            serving: None,
+            stamp: None,
+            is_present: true,
+            is_wanted: true,
+            load: None,
+        }
+    }
+
+    pub(crate) fn fail(&mut self, code: &str, text: impl Into<String>) {
+        self.state = VersionState::Failed;
+        self.reason = Some((code.to_owned(), text.into()));
+    }
+}
+
+impl OpenTrial {
+    pub(crate) fn new(
+        trial: Trial,
+        candidate: Arc<ServingVersion>,
+        stable: Arc<ServingVersion>,
+        since_unix_ms: u64,
+    ) -> Self {
+        let base = totals(&candidate, &stable);
+        Self { trial, candidate, stable, base, since_unix_ms, told: None }
+    }
+
+    /// Successes of both arms since the trial opened.
+    pub(crate) fn successes(&self) -> Successes {
+        let now = totals(&self.candidate, &self.stable);
+        Successes {
+            candidate: now.candidate.saturating_sub(self.base.candidate),
+            stable: now.stable.saturating_sub(self.base.stable),
+        }
+    }
+}
+
+fn totals(candidate: &ServingVersion, stable: &ServingVersion) -> Successes {
+    Successes { candidate: candidate.tally.successes(), stable: stable.tally.successes() }
+}
+
+/// The key a trial is checkpointed under.
+pub(crate) fn checkpoint_key(model: &ModelName, candidate: Digest) -> String {
+    format!("trial/{model}/{candidate}")
+}
+
+/// When something is due, on the monotonic clock.
+pub(crate) fn is_due(since: Instant, now: Instant, after: Duration) -> bool {
+    now.saturating_duration_since(since) >= after
+}

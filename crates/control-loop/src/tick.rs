@@ -1,0 +1,130 @@
+//! What is due by time: metrics of evidence and shares, checkpoints, classic windows, confirmations.
+
+use std::collections::BTreeMap;
+
+use base_types::{Generation, ModelName, Phase, Version};
+use tracing::info;
+
+use crate::evidence;
+use crate::recorder::Job;
+use crate::state::{Model, State, checkpoint_key};
+use crate::turn::Core;
+
+/// Seconds over which the actual share is measured.
+const SHARE_SECONDS: usize = 10;
+/// Generations reserved ahead: publications that may happen while the disk is away.
+const RESERVE: u64 = 1024;
+/// The words of a rollout's phase in metrics.
+const PHASES: [&str; 4] = ["canary", "provisional", "interrupted", "settled"];
+
+impl Core {
+    /// Once a second.
+    pub(crate) fn tick(&self) {
+        let mut state = self.lock();
+        if state.generation + RESERVE / 2 > state.reserved {
+            state.reserved = state.generation + RESERVE;
+            self.recorder.later(Job::Reserve(Generation(state.reserved)));
+        }
+        let names: Vec<ModelName> = state.models.keys().cloned().collect();
+        for name in &names {
+            self.show(&mut state, name);
+        }
+        drop(state);
+        self.judge_windows();
+        self.confirm_due();
+    }
+
+    /// Sets the gauges of one model and checkpoints its trials.
+    fn show(&self, state: &mut State, name: &ModelName) {
+        let phase = phase(state, name);
+        self.metrics.set_rollout_state(name, &PHASES, phase);
+        let Some(model) = state.models.get_mut(name) else { return };
+        for (version, entry) in &model.versions {
+            self.metrics.set_version_state(name, *version, entry.state);
+            if let Some(serving) = &entry.serving {
+                serving.metrics.set_memory(serving.runner.memory());
+                serving.metrics.set_queue_depth(serving.lane.waiting());
+            }
+        }
+        for (version, open) in &model.trials {
+            let evidence = open.trial.evidence(open.successes());
+            for (rule, log_e, threshold) in evidence::rules(&evidence) {
+                self.metrics.set_rule(name, *version, rule, log_e, threshold);
+            }
+            let key = checkpoint_key(name, open.candidate.digest);
+            self.recorder.later(Job::Checkpoint { key, json: Some(evidence::checkpoint_json(open)) });
+        }
+        measure_shares(model);
+        for (version, share) in &model.shares.actual {
+            self.metrics.set_share_actual(name, *version, *share);
+        }
+    }
+
+    /// Classic windows are read at each bad event and, because latency needs no fault to be bad, once a second.
+    fn judge_windows(&self) {
+        let mut effects = Vec::new();
+        let mut state = self.lock();
+        let mut verdicts = Vec::new();
+        for (name, model) in &state.models {
+            for (version, open) in &model.trials {
+                verdicts.push((name.clone(), *version, self.window_verdict(open)));
+            }
+        }
+        for (name, version, verdict) in verdicts {
+            self.act(&mut state, &name, version, verdict, &mut effects);
+        }
+        drop(state);
+        self.perform(effects);
+    }
+
+    /// Confirms promotions that have held long enough.
+    fn confirm_due(&self) {
+        let now = self.clock.unix_ms();
+        let state = self.lock();
+        let after = self.settings.confirm_after.as_millis() as u64;
+        let is_due = |name: &&ModelName| {
+            state.stance(name).is_some_and(|s| s.phase == Phase::Provisional && now.saturating_sub(s.since_unix_ms) >= after)
+        };
+        let due: Vec<ModelName> = state.models.keys().filter(is_due).cloned().collect();
+        drop(state);
+        for name in due {
+            match self.confirm(&name, "gateway") {
+                Ok(done) => info!(model = %name, done.message, "confirmed"),
+                Err(refused) => tracing::warn!(model = %name, refused.message, "not confirmed"),
+            }
+        }
+    }
+}
+
+/// The phase a model is in: that of its decision, or of its table.
+pub(crate) fn phase(state: &State, name: &ModelName) -> &'static str {
+    let has_trial = state.models.get(name).is_some_and(|m| !m.trials.is_empty());
+    match state.stance(name).map(|s| s.phase) {
+        Some(phase @ (Phase::Provisional | Phase::Interrupted)) => phase.as_str(),
+        _ if has_trial => Phase::Canary.as_str(),
+        _ => Phase::Settled.as_str(),
+    }
+}
+
+fn measure_shares(model: &mut Model) {
+    let mut second = BTreeMap::new();
+    for (version, entry) in &model.versions {
+        let total = entry.serving.as_ref().map_or(0, |s| s.tally.drawn());
+        let before = model.shares.drawn.insert(*version, total).unwrap_or(0);
+        second.insert(*version, total.saturating_sub(before));
+    }
+    // A quiet second says nothing about shares.
+    if second.values().sum::<u64>() == 0 {
+        return;
+    }
+    model.shares.seconds.push_back(second);
+    if model.shares.seconds.len() > SHARE_SECONDS {
+        model.shares.seconds.pop_front();
+    }
+    let mut sums: BTreeMap<Version, u64> = BTreeMap::new();
+    for (version, n) in model.shares.seconds.iter().flatten() {
+        *sums.entry(*version).or_default() += n;
+    }
+    let total: u64 = sums.values().sum();
+    model.shares.actual = sums.into_iter().map(|(v, n)| (v, n as f64 / total as f64)).collect();
+}

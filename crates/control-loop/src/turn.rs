@@ -1,0 +1,339 @@
+//! The control thread: one event at a time.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use base_metrics::Metrics;
+use base_serving::{Judge, SnapshotCell};
+use base_types::{Clock, Digest, VersionId, VersionState};
+use control_config::{Diagnostic, FileEvent, WatchError, WatchOptions, Watched, Watcher};
+use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row};
+use control_registry::repository::{ScanOptions, Stamp, scan};
+use serde_json::Value;
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
+
+use crate::load::{LoadContext, LoadResult, Loader, LoaderJob};
+use crate::operate::{Done, Order, Refused, refuse};
+use crate::recorder::Recorder;
+use crate::recover::recover;
+use crate::state::{State, is_due};
+use crate::webhook::Webhook;
+use crate::{load, view};
+
+const TICK: Duration = Duration::from_secs(1);
+/// How long the control thread sleeps at most: drained versions are freed and commands taken within it.
+const IDLE: Duration = Duration::from_millis(100);
+/// Until everything present at start is loaded, the repository is looked at this often.
+const LOOK_AT_START: Duration = Duration::from_millis(50);
+
+/// How the control plane is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The model repository.
+    pub repository: PathBuf,
+    /// How it is read.
+    pub scan: ScanOptions,
+    /// How often it is looked at.
+    pub look_every: Duration,
+    /// routing.toml, if there is one.
+    pub routing: Option<PathBuf>,
+    /// How it is watched.
+    pub watch: WatchOptions,
+    /// How long a promotion must hold before it is final.
+    pub confirm_after: Duration,
+    /// With `--follow-latest`: the share of a new version.
+    pub follow_share: Option<f64>,
+    /// Whom to tell of decisions.
+    pub webhooks: Vec<String>,
+}
+
+/// Why the control plane does not start.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// routing.toml cannot be read, and none was accepted before.
+    #[error("cannot read {path}")]
+    RoutingUnreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// routing.toml is invalid, and none was accepted before.
+    #[error("routing.toml has {} problems", .0.len())]
+    RoutingInvalid(Vec<Diagnostic>),
+    /// The model repository cannot be read.
+    #[error(transparent)]
+    Repository(#[from] control_registry::repository::ScanError),
+    /// A thread could not be started.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+    /// routing.toml cannot be watched.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
+    /// The start could not be recorded.
+    #[error("cannot record the start")]
+    Journal(#[from] JournalError),
+}
+
+/// What the control thread takes.
+pub(crate) enum Event {
+    Order(Order, oneshot::Sender<Result<Done, Refused>>),
+    File(FileEvent),
+    Loaded { id: VersionId, stamp: Stamp, result: Box<LoadResult> },
+    Stop,
+}
+
+/// What all parts of the control plane share. Everything but `state` is immutable.
+pub(crate) struct Core {
+    state: Mutex<State>,
+    pub(crate) cell: Arc<SnapshotCell>,
+    pub(crate) metrics: Metrics,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started: Instant,
+    pub(crate) recorder: Recorder,
+    pub(crate) webhook: Webhook,
+    pub(crate) settings: Settings,
+    pub(crate) loader_jobs: Sender<LoaderJob>,
+}
+
+impl Core {
+    /// The writer lock. Never held across IO.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    pub(crate) fn notify(&self, event: Value) {
+        self.webhook.send(event);
+    }
+}
+
+/// The control plane, running.
+pub struct Control {
+    core: Arc<Core>,
+    events: Sender<Event>,
+    is_started: watch::Receiver<bool>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    watcher: Mutex<Option<Watcher>>,
+}
+
+/// What the control plane is connected to.
+pub struct Connections {
+    /// Where snapshots go.
+    pub cell: Arc<SnapshotCell>,
+    /// Where figures go.
+    pub metrics: Metrics,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The origin of the seconds that classic windows count in; the ledger's too.
+    pub started: Instant,
+    /// What turns bytes into something that runs.
+    pub loader: Arc<dyn Loader>,
+    /// Requests that were in flight by content when the process last died.
+    pub crashed: BTreeMap<Digest, u64>,
+}
+
+impl Control {
+    /// Recovers the state, reads routing.toml and the repository, and begins to load.
+    pub fn start(
+        settings: Settings,
+        (journal, recovered): (Journal, Recovered),
+        connections: Connections,
+    ) -> Result<Self, ControlError> {
+        let Connections { cell, metrics, clock, started, loader, crashed } = connections;
+        // A repository that cannot be read at start is a mistake to be told, not an empty one.
+        scan(&settings.repository, &settings.scan, clock.unix_ms())?;
+        let trials = journal.trials();
+        let mut threads = Vec::new();
+        let (recorder, thread) = Recorder::start(journal, metrics.clone())?;
+        threads.push(thread);
+        let (webhook, thread) = Webhook::start(settings.webhooks.clone(), metrics.clone())?;
+        threads.extend(thread);
+        let (state, entries) = recover(&recovered, crashed, clock.unix_ms());
+        recorder.now(entries, None)?;
+        for digest in &recovered.pending_quarantines {
+            trials.finish(digest)?;
+        }
+        let (events, received) = channel();
+        let (loader_jobs, jobs) = channel();
+        let core = Arc::new(Core {
+            state: Mutex::new(state),
+            cell,
+            metrics,
+            clock,
+            started,
+            recorder,
+            webhook,
+            settings,
+            loader_jobs,
+        });
+        core.first_routing(core.settings.routing.as_ref(), recovered.accepted_routing.as_deref())?;
+        let watcher = watch_routing(&core, &events)?;
+        threads.push(spawn_loader(&core, loader, jobs, events.clone())?);
+        let (tell_started, is_started) = watch::channel(false);
+        let turning = core.clone();
+        let thread = std::thread::Builder::new().name("control".to_owned());
+        threads.push(thread.spawn(move || turn(&turning, &received, &tell_started))?);
+        Ok(Self { core, events, is_started, threads: Mutex::new(threads), watcher: Mutex::new(watcher) })
+    }
+
+    /// The judge of faults, for the outcome ledger.
+    pub fn judge(&self) -> Arc<dyn Judge> {
+        self.core.clone()
+    }
+
+    /// Becomes true once every version present at start is loaded or refused.
+    pub fn started(&self) -> watch::Receiver<bool> {
+        self.is_started.clone()
+    }
+
+    /// Has an order carried out.
+    pub async fn order(&self, order: Order) -> Result<Done, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let is_sent = self.events.send(Event::Order(order, reply)).is_ok();
+        match answer.await {
+            Ok(result) if is_sent => result,
+            _ => refuse("stopping", "the gateway is stopping"),
+        }
+    }
+
+    /// What is in force, for people and tools.
+    pub fn status(&self) -> view::Status {
+        view::status(&self.core.lock())
+    }
+
+    /// The routing wished for and in force, for checks and explanations.
+    pub fn routing(&self) -> Arc<control_config::RoutingConfig> {
+        self.core.lock().routing.clone()
+    }
+
+    /// What the last reading of routing.toml complained about.
+    pub fn problems(&self) -> Vec<Diagnostic> {
+        self.core.lock().problems.clone()
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Arc<base_serving::Snapshot> {
+        self.core.cell.load()
+    }
+
+    /// The journal, newest first. Blocks.
+    pub fn history(&self, query: HistoryQuery) -> Result<Vec<Row>, JournalError> {
+        self.core.recorder.history(query)
+    }
+
+    /// Records the orderly end and stops the threads. Blocks for as long as the journal needs.
+    pub fn stop(&self) {
+        let entry = Entry::new(self.core.clock.unix_ms(), "gateway", Action::Stopped);
+        // Disconnected: the control thread has stopped already.
+        let _stopped = self.events.send(Event::Stop);
+        if let Err(error) = self.core.recorder.now(vec![entry], None) {
+            error!(%error, "the end could not be recorded");
+        }
+        self.core.recorder.close();
+        drop(self.watcher.lock().unwrap_or_else(|e| e.into_inner()).take());
+        // The loader may be in the middle of a load that cannot be stopped; the process ends without it.
+        let mut threads = self.threads.lock().unwrap_or_else(|e| e.into_inner());
+        for thread in threads.drain(..).filter(JoinHandle::is_finished) {
+            if thread.join().is_err() {
+                error!("a control thread panicked");
+            }
+        }
+    }
+}
+
+fn watch_routing(core: &Arc<Core>, events: &Sender<Event>) -> Result<Option<Watcher>, ControlError> {
+    let Some(path) = core.settings.routing.clone() else { return Ok(None) };
+    // Read a moment ago; should it have changed since, the first look finds out.
+    let known = std::fs::read(&path).ok();
+    let (watcher, changes) = Watcher::start(vec![Watched { path, known }], core.settings.watch.clone())?;
+    let events = events.clone();
+    std::thread::Builder::new().name("routing-events".to_owned()).spawn(move || {
+        while let Ok(event) = changes.recv() {
+            if events.send(Event::File(event)).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(Some(watcher))
+}
+
+fn spawn_loader(
+    core: &Arc<Core>,
+    loader: Arc<dyn Loader>,
+    jobs: Receiver<LoaderJob>,
+    events: Sender<Event>,
+) -> std::io::Result<JoinHandle<()>> {
+    let barred = core.clone();
+    let context = LoadContext {
+        root: core.settings.repository.clone(),
+        limits: core.settings.scan.limits,
+        loader,
+        metrics: core.metrics.clone(),
+        clock: core.clock.clone(),
+        is_barred: Box::new(move |digest| barred.lock().decisions.quarantine.contains_key(&digest)),
+        events,
+    };
+    std::thread::Builder::new().name("loader".to_owned()).spawn(move || load::work(&context, &jobs))
+}
+
+fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::Sender<bool>) {
+    let (mut looked, mut ticked) = (None::<Instant>, core.clock.now());
+    loop {
+        let now = core.clock.now();
+        let is_started = core.lock().is_started;
+        let look_every = if is_started { core.settings.look_every } else { LOOK_AT_START };
+        if looked.is_none_or(|at| is_due(at, now, look_every)) {
+            core.look();
+            looked = Some(core.clock.now());
+        }
+        if !is_started && core.is_all_loaded() {
+            core.begin_serving();
+            // Nobody listening any more means that the process is going down.
+            let _down = tell_started.send(true);
+        }
+        if is_due(ticked, now, TICK) {
+            core.tick();
+            ticked = now;
+        }
+        core.sweep();
+        match events.recv_timeout(if is_started { IDLE } else { LOOK_AT_START }) {
+            Ok(Event::Order(order, reply)) => {
+                // The one who ordered may have given up waiting; the journal tells what was done.
+                let _gone = reply.send(core.carry_out(&order));
+            }
+            Ok(Event::File(event)) => core.configure(&event.path, event.content),
+            Ok(Event::Loaded { id, stamp, result }) => core.loaded(&id, stamp, *result),
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+impl Core {
+    /// Whether everything present at start has been taken up or refused, and every model has its stable version.
+    fn is_all_loaded(&self) -> bool {
+        let state = self.lock();
+        let settle = Duration::from_millis(self.settings.scan.settle_ms) * 2;
+        let is_patient = !is_due(self.started, self.clock.now(), settle.max(TICK));
+        state.models.keys().all(|name| state.is_settled(name))
+            && !(is_patient && state.models.values().any(|m| m.is_settling))
+    }
+
+    fn begin_serving(&self) {
+        self.choose_stables();
+        let mut state = self.lock();
+        state.is_started = true;
+        let ready = |m: &crate::state::Model| m.versions.values().filter(|e| e.state == VersionState::Ready).count();
+        let n_ready: usize = state.models.values().map(ready).sum();
+        let (n_models, generation) = (state.models.len(), state.generation);
+        drop(state);
+        self.tick();
+        info!(n_models, n_ready, generation, repository = %Path::display(&self.settings.repository), "ready");
+    }
+}

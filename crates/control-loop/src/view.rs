@@ -1,0 +1,178 @@
+//! What is in force, as values for the admin door: hence serialisable.
+
+use base_types::{ModelName, VersionState};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::evidence;
+use crate::state::State;
+use crate::tick::phase;
+
+/// The gateway.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The generation in force.
+    pub generation: u64,
+    /// Whether everything present at start has been loaded or refused.
+    pub started: bool,
+    /// Every model.
+    pub models: Vec<ModelStatus>,
+    /// Barred content.
+    pub quarantine: Vec<QuarantineStatus>,
+    /// Problems in routing.toml as last read, each a line.
+    pub problems: Vec<String>,
+}
+
+/// One model.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelStatus {
+    /// Its name.
+    pub name: String,
+    /// The generation in force.
+    pub generation: u64,
+    /// The stable version, if there is a route.
+    pub stable: Option<u64>,
+    /// canary, provisional, interrupted or settled.
+    pub phase: &'static str,
+    /// Effective shares.
+    pub split: Vec<ShareStatus>,
+    /// Every version.
+    pub versions: Vec<VersionStatus>,
+    /// Trials under way.
+    pub trials: Vec<TrialStatus>,
+    /// What differs from the wish.
+    pub notices: Vec<String>,
+}
+
+/// A version's share.
+#[derive(Debug, Clone, Serialize)]
+pub struct ShareStatus {
+    /// The version.
+    pub version: u64,
+    /// Its share, 0 to 1.
+    pub share: f64,
+}
+
+/// One version.
+#[derive(Debug, Clone, Serialize)]
+pub struct VersionStatus {
+    /// The number.
+    pub version: u64,
+    /// registered, gating, loading, ready, draining, unloaded, failed or quarantined.
+    pub state: &'static str,
+    /// Its content.
+    pub digest: Option<String>,
+    /// Why it is in that state.
+    pub reason: Option<ReasonStatus>,
+    /// Its share of the unpinned traffic by table, 0 to 1.
+    pub share_wanted: f64,
+    /// Its share lately.
+    pub share_actual: Option<f64>,
+    /// How long the last load took.
+    pub load_seconds: Option<f64>,
+    /// What it holds in memory.
+    pub memory_bytes: Option<u64>,
+    /// Inputs and outputs, as `name TYPE[dims]`.
+    pub inputs: Vec<String>,
+    /// Outputs.
+    pub outputs: Vec<String>,
+}
+
+/// A reason.
+#[derive(Debug, Clone, Serialize)]
+pub struct ReasonStatus {
+    /// Stable code.
+    pub code: String,
+    /// In a sentence.
+    pub text: String,
+}
+
+/// A trial.
+#[derive(Debug, Clone, Serialize)]
+pub struct TrialStatus {
+    /// The version under trial.
+    pub candidate: u64,
+    /// The version it is compared with.
+    pub stable: u64,
+    /// Since when, in milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// enforce or observe.
+    pub mode: &'static str,
+    /// The numbers.
+    pub evidence: Value,
+}
+
+/// A barred digest.
+#[derive(Debug, Clone, Serialize)]
+pub struct QuarantineStatus {
+    /// The model it was caught in.
+    pub model: String,
+    /// The version it was caught as.
+    pub version: u64,
+    /// The content.
+    pub digest: String,
+    /// Which rule or person.
+    pub cause: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_unix_ms: u64,
+}
+
+pub(crate) fn status(state: &State) -> Status {
+    let quarantine = state.decisions.quarantine.iter().map(|(digest, q)| QuarantineStatus {
+        model: q.id.model.to_string(),
+        version: q.id.version.get(),
+        digest: digest.to_string(),
+        cause: q.cause.clone(),
+        since_unix_ms: q.since_unix_ms,
+    });
+    Status {
+        generation: state.generation,
+        started: state.is_started,
+        models: state.models.keys().filter_map(|name| model(state, name)).collect(),
+        quarantine: quarantine.collect(),
+        problems: state.problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
+    let model = state.models.get(name)?;
+    let route = model.route.as_ref();
+    let share = |v| route.map_or(0.0, |r| r.split.share(v, r.stable));
+    let versions = model.versions.iter().map(|(version, entry)| {
+        let is_barred = state.decisions.is_quarantined(&State::id(name, *version));
+        let signature = entry.serving.as_ref().map(|s| s.signature.clone()).unwrap_or_default();
+        let show = |specs: &[base_types::TensorSpec]| specs.iter().map(ToString::to_string).collect();
+        VersionStatus {
+            version: version.get(),
+            state: if is_barred { VersionState::Quarantined.as_str() } else { entry.state.as_str() },
+            digest: entry.digest.map(|d| d.to_string()),
+            reason: entry.reason.clone().map(|(code, text)| ReasonStatus { code, text }),
+            share_wanted: share(*version),
+            share_actual: model.shares.actual.get(version).copied(),
+            load_seconds: entry.load.map(|d| d.as_secs_f64()),
+            memory_bytes: entry.serving.as_ref().map(|s| s.runner.memory()).map(|m| m.arena_bytes + m.mapped_bytes),
+            inputs: show(&signature.inputs),
+            outputs: show(&signature.outputs),
+        }
+    });
+    let trials = model.trials.iter().map(|(version, open)| TrialStatus {
+        candidate: version.get(),
+        stable: open.stable.id.version.get(),
+        since_unix_ms: open.since_unix_ms,
+        mode: open.trial.guardrail().mode.as_str(),
+        evidence: evidence::of_trial(open, None),
+    });
+    let shares = model.versions.keys().map(|v| ShareStatus { version: v.get(), share: share(*v) });
+    let mut notices = model.notices.clone();
+    notices.extend(model.refusal.iter().map(|r| format!("config.pbtxt refused: {r}")));
+    Some(ModelStatus {
+        name: name.to_string(),
+        generation: state.generation,
+        stable: route.map(|r| r.stable.get()),
+        phase: phase(state, name),
+        split: shares.filter(|s| s.share > 0.0).collect(),
+        versions: versions.collect(),
+        trials: trials.collect(),
+        notices,
+    })
+}

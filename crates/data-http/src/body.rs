@@ -1,0 +1,205 @@
+//! Collecting a request's body under limits of size, time, rate and number of chunks.
+//!
+//! The common body is one frame that is already here: it is handed on without a copy, a timer or an allocation.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use data_path::{Code, Failure};
+use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use crate::options::HttpLimits;
+
+/// Bodies up to this size are not counted against the bytes held over all connections.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
+/// How often the rate of a slow body is looked at.
+const RATE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The bytes of large bodies that are held at once, over all connections.
+pub(crate) struct BodyBudget {
+    held_bytes: AtomicUsize,
+    max_bytes: usize,
+}
+
+impl BodyBudget {
+    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
+        Arc::new(Self { held_bytes: AtomicUsize::new(0), max_bytes })
+    }
+
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        let held = self.held_bytes.fetch_add(bytes, Ordering::AcqRel);
+        let held = Held { budget: self.clone(), bytes, is_over: held + bytes > self.max_bytes };
+        (!held.is_over).then_some(held)
+    }
+}
+
+/// A share of the budget, given back on drop.
+pub(crate) struct Held {
+    budget: Arc<BodyBudget>,
+    bytes: usize,
+    is_over: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.held_bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+/// A whole body. The share of the budget is held for as long as the bytes are.
+pub(crate) struct Collected {
+    pub(crate) bytes: Bytes,
+    pub(crate) _held: Vec<Held>,
+}
+
+/// Reads a body to its end.
+pub(crate) async fn collect<B>(body: &mut B, limits: &HttpLimits, budget: &Arc<BodyBudget>) -> Result<Collected, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let announced = body.size_hint().exact();
+    if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
+        return Err(too_large(limits));
+    }
+    let mut reader = Reader { limits, timer: None, began: None, n_bytes: 0, n_chunks: 0, is_chunked: announced.is_none() };
+    let Some(first) = reader.next(body).await? else {
+        return Ok(Collected { bytes: Bytes::new(), _held: Vec::new() });
+    };
+    if body.is_end_stream() {
+        return Ok(Collected { bytes: first, _held: Vec::new() });
+    }
+    let mut held = Vec::new();
+    let mut reserved = SMALL_BODY_BYTES;
+    let mut bytes = BytesMut::with_capacity(announced.map_or(0, |n| (n as usize).min(SMALL_BODY_BYTES)));
+    let mut next = Some(first);
+    while let Some(chunk) = next {
+        // What has arrived is doubled at most: a large length may be announced and never sent.
+        while bytes.len() + chunk.len() > reserved {
+            held.push(budget.take(reserved).ok_or_else(|| no_room(budget))?);
+            reserved *= 2;
+        }
+        bytes.extend_from_slice(&chunk);
+        next = reader.next(body).await?;
+    }
+    Ok(Collected { bytes: bytes.freeze(), _held: held })
+}
+
+/// Reads and drops what is left of a body, if it is little, so that the connection can go on. Says whether all
+/// of it is gone.
+pub(crate) async fn discard<B>(body: &mut B, limits: &HttpLimits) -> bool
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() {
+        return true;
+    }
+    if body.size_hint().lower() > limits.discard_bytes as u64 {
+        return false;
+    }
+    let mut left = limits.discard_bytes;
+    let all = poll_fn(|cx| {
+        loop {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                None => return Poll::Ready(true),
+                Some(Err(_)) => return Poll::Ready(false),
+                Some(Ok(frame)) => match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                    Some(rest) => left = rest,
+                    None => return Poll::Ready(false),
+                },
+            }
+        }
+    });
+    timeout(limits.discard_timeout, all).await.unwrap_or(false)
+}
+
+fn too_large(limits: &HttpLimits) -> Failure {
+    Failure::new(Code::BodyTooLarge, format!("the body has more than {} bytes", limits.body_bytes))
+}
+
+fn no_room(budget: &BodyBudget) -> Failure {
+    let text = format!("requests of {} bytes are being read already", budget.max_bytes);
+    Failure::new(Code::QueueFull, text)
+}
+
+/// Reads frame by frame. The timer exists only for bodies that keep us waiting.
+struct Reader<'a> {
+    limits: &'a HttpLimits,
+    timer: Option<Pin<Box<Sleep>>>,
+    began: Option<Instant>,
+    n_bytes: usize,
+    n_chunks: usize,
+    is_chunked: bool,
+}
+
+impl Reader<'_> {
+    /// The next bytes; `None` at the end. Trailers are ignored.
+    async fn next<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        loop {
+            match poll_fn(|cx| self.poll_frame(body, cx)).await? {
+                None => return Ok(None),
+                Some(frame) => {
+                    if let Ok(bytes) = frame.into_data() {
+                        self.count(bytes.len())?;
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, n_bytes: usize) -> Result<(), Failure> {
+        self.n_bytes += n_bytes;
+        self.n_chunks += 1;
+        if self.n_bytes > self.limits.body_bytes {
+            return Err(too_large(self.limits));
+        }
+        if self.is_chunked && self.n_chunks > self.limits.body_chunks {
+            let text = format!("the body comes in more than {} chunks", self.limits.body_chunks);
+            return Err(Failure::new(Code::Malformed, text));
+        }
+        Ok(())
+    }
+
+    fn poll_frame<B>(&mut self, body: &mut B, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Failure>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
+            let gone = |_| Failure::new(Code::CallerGone, "the body broke off");
+            return Poll::Ready(frame.transpose().map_err(gone));
+        }
+        self.poll_patience(cx).map(Err)
+    }
+
+    /// Ready when the body has taken too long, as a whole or for the bytes it has sent.
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        let limits = self.limits;
+        let began = *self.began.get_or_insert_with(Instant::now);
+        let first = limits.body_grace.min(limits.body_timeout);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(first)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            let now = Instant::now();
+            let elapsed = now - began;
+            if elapsed >= limits.body_timeout {
+                let text = format!("the body did not arrive within {} s", limits.body_timeout.as_secs_f32());
+                return Poll::Ready(Failure::new(Code::Malformed, text));
+            }
+            let slow = elapsed.saturating_sub(limits.body_grace).as_secs() as usize;
+            if self.n_bytes < slow.saturating_mul(limits.body_bytes_per_second) {
+                let text = format!("the body comes slower than {} bytes a second", limits.body_bytes_per_second);
+                return Poll::Ready(Failure::new(Code::Malformed, text));
+            }
+            timer.as_mut().reset((now + RATE_INTERVAL).min(began + limits.body_timeout));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The routes that tell about the server and its models. They read one snapshot and ask nobody.
+
+use base_serving::{ServingModel, ServingVersion, Unready};
+use base_types::{Selector, Version, VersionState};
+use data_codec::{live, model_list, model_metadata, model_ready, ready, server_metadata};
+use data_path::{Code, Failure};
+use http::{Response, StatusCode};
+
+use crate::edge::Edge;
+use crate::options::Phase;
+use crate::path::{Route, Target};
+use crate::reply::{ReplyBody, json};
+use crate::respond;
+
+/// The server's name in its metadata.
+const SERVER: &str = "switchrail";
+/// Extensions of the protocol, as Triton names them. Only what is true.
+const EXTENSIONS: [&str; 1] = ["parameters"];
+
+impl Edge {
+    /// Answers a route other than infer.
+    pub(crate) fn inform(&self, route: &Route<'_>) -> Result<Response<ReplyBody>, Failure> {
+        let body = match route {
+            Route::Server => server_metadata(SERVER, &self.options.server_version, &EXTENSIONS),
+            Route::Live => live(),
+            Route::Ready => return Ok(self.ready()),
+            Route::Models => self.models(),
+            Route::Model(target) => self.with_version(target, |model, version| {
+                // With a version in the path the metadata are that version's alone.
+                let versions = match &target.pin {
+                    Some(_) => vec![version.id.version.to_string()],
+                    None => model.versions.keys().map(Version::to_string).collect(),
+                };
+                model_metadata(model.name.as_str(), &versions, &version.signature)
+            })?,
+            Route::ModelReady(target) => self.with_version(target, |model, _| model_ready(model.name.as_str()))?,
+            Route::Infer(_) => return Err(Failure::new(Code::Internal, "infer answers nothing about itself")),
+        };
+        Ok(json(StatusCode::OK, body))
+    }
+
+    /// The answer where there is nothing to tell. Whether a model is ready has a status of its own choice.
+    pub(crate) fn uninformed(&self, route: &Route<'_>, failure: &Failure) -> Response<ReplyBody> {
+        let mut response = respond::failure(failure);
+        let is_unready =
+            matches!(failure.code, Code::ModelNotReady | Code::VersionNotReady | Code::VersionQuarantined);
+        if is_unready && matches!(route, Route::ModelReady(_)) {
+            *response.status_mut() = self.options.model_unready;
+        }
+        response
+    }
+
+    /// Ready is the process, not its models: the load of one more version never changes this.
+    fn ready(&self) -> Response<ReplyBody> {
+        let is_ready = self.options.readiness.phase() == Phase::Ready;
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        json(status, ready(is_ready))
+    }
+
+    fn models(&self) -> Vec<u8> {
+        let snapshot = self.gateway.snapshot();
+        let mut names: Vec<&str> = snapshot.models.keys().map(|name| name.as_str()).collect();
+        names.sort_unstable();
+        model_list(&names)
+    }
+
+    fn with_version(
+        &self,
+        target: &Target<'_>,
+        tell: impl FnOnce(&ServingModel, &ServingVersion) -> Vec<u8>,
+    ) -> Result<Vec<u8>, Failure> {
+        let snapshot = self.gateway.snapshot();
+        let Some(model) = snapshot.models.get(target.model.as_ref()) else {
+            return Err(self.absent(&target.model));
+        };
+        find(model, target.pin.as_ref()).map(|version| tell(model, version))
+    }
+
+    fn absent(&self, model: &str) -> Failure {
+        match self.options.readiness.phase() {
+            Phase::Starting => {
+                Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet"))
+            }
+            _ => Failure::new(Code::ModelUnknown, format!("there is no model {model:?}")),
+        }
+    }
+}
+
+/// The version a selector means; without one, the version that answers for the model.
+fn find<'a>(model: &'a ServingModel, pin: Option<&Selector>) -> Result<&'a ServingVersion, Failure> {
+    let name = model.name.as_str();
+    let version = match (pin, &model.route) {
+        (Some(Selector::Version(version)), _) => *version,
+        (Some(Selector::Label(label)), Some(route)) => *route.labels.get(label).ok_or_else(|| {
+            Failure::new(Code::LabelUnknown, format!("model {name:?} has no label {:?}", label.as_str()))
+        })?,
+        (None, Some(route)) => route.stable,
+        (_, None) => {
+            let text = format!("no version of model {name:?} can take traffic yet");
+            return Err(Failure::new(Code::ModelNotReady, text));
+        }
+    };
+    model.versions.get(&version).map(AsRef::as_ref).ok_or_else(|| absent_version(model, version))
+}
+
+fn absent_version(model: &ServingModel, version: Version) -> Failure {
+    let of = format!("version {version} of model {:?}", model.name.as_str());
+    match model.unready.get(&version) {
+        None => Failure::new(Code::VersionUnknown, format!("there is no {of}")),
+        Some(Unready { state: VersionState::Quarantined, .. }) => {
+            Failure::new(Code::VersionQuarantined, format!("{of} is quarantined"))
+        }
+        Some(unready) => {
+            Failure::new(Code::VersionNotReady, format!("{of} is not ready: {}", unready.state.as_str()))
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! `switchrail serve`: the composition root. Opens the state, starts the runtime, connects the planes, serves until
+//! told to stop, and ends in order.
+
+use std::future::Future;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base_metrics::Metrics;
+use base_serving::{OutcomeLedger, Snapshot, SnapshotCell};
+use base_types::{Clock, SystemClock};
+use control_admin::{AdminOptions, Token};
+use control_config::{Diagnostic, GatewayConfig};
+use control_loop::{Connections, Control, ControlError, Settings};
+use control_registry::Limits;
+use control_registry::journal::{Journal, JournalError};
+use control_registry::repository::ScanOptions;
+use data_exec::Executor;
+use data_http::{AccessLog, HttpLimits, HttpOptions, Readiness};
+use data_path::Gateway;
+use engine_onnx::{InFlightMarks, OnnxEngine, RuntimeError};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::loader::VersionLoader;
+use crate::logging;
+use crate::settings::{self, ServeArguments, ServeSettings, SettingsError};
+
+/// In the state directory: requests in flight, for the next start.
+const MARKS_FILE: &str = "in-flight";
+/// How long the other listeners may take to end once the data listener has drained.
+const LISTENERS_END: Duration = Duration::from_secs(2);
+
+/// Why the gateway does not start.
+#[derive(Debug, Error)]
+enum ServeError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("cannot use the state directory")]
+    State(#[from] JournalError),
+    #[error("cannot open {MARKS_FILE} in the state directory")]
+    Marks(#[source] std::io::Error),
+    #[error("no ONNX Runtime")]
+    Runtime(#[from] RuntimeError),
+    #[error("cannot start the metrics")]
+    Metrics(#[from] base_metrics::MetricsError),
+    #[error("cannot listen on {address} ({what})")]
+    Listen { what: &'static str, address: SocketAddr, source: std::io::Error },
+    #[error("cannot read the token file")]
+    Token(#[source] control_admin::TokenError),
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
+}
+
+impl ServeError {
+    /// 2: what was asked for makes no sense. 1: it does, but cannot be done here.
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Settings(_) | Self::Token(_) => ExitCode::from(2),
+            Self::Control(ControlError::RoutingInvalid(_) | ControlError::RoutingUnreadable { .. }) => ExitCode::from(2),
+            Self::Control(ControlError::Repository(_)) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+
+    fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::Settings(SettingsError::Invalid(problems)) => problems,
+            Self::Control(ControlError::RoutingInvalid(problems)) => problems,
+            _ => &[],
+        }
+    }
+}
+
+/// Runs the gateway until it is told to stop.
+pub fn run(arguments: &ServeArguments) -> ExitCode {
+    match settings::settle(arguments).map_err(ServeError::from).and_then(|settings| serve(&settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&error);
+            error.exit_code()
+        }
+    }
+}
+
+/// An error with its causes, then the problems of a file, one a line.
+fn tell(error: &ServeError) {
+    let mut text = format!("switchrail: {error}");
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    eprintln!("{text}");
+    for problem in error.diagnostics() {
+        eprintln!("{problem}");
+    }
+}
+
+fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
+    let config = &settings.config;
+    logging::start(&config.log);
+    for warning in &settings.warnings {
+        warn!(%warning, "gateway.toml");
+    }
+    let token = config.admin.token_file.as_deref().map(Token::read).transpose().map_err(ServeError::Token)?;
+    let (journal, recovered) = Journal::open(&settings.state_dir)?;
+    let (marks, crashed) = InFlightMarks::open(&settings.state_dir.join(MARKS_FILE)).map_err(ServeError::Marks)?;
+    let library = engine_onnx::locate(config.runtime.library.as_deref())?;
+    let engine = OnnxEngine::start(&engine_onnx::Options { library: Some(library), allow_old_runtime: config.runtime.allow_old })?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), engine.runtime_version())?;
+    let n_cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let n_threads = |wanted: usize| if wanted == 0 { n_cores } else { wanted };
+    let executor = Arc::new(Executor::start(n_threads(config.runtime.run_threads), clock.clone())?);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n_threads(config.runtime.io_threads))
+        .thread_name("io")
+        .enable_all()
+        .build()?;
+    let listeners = runtime.block_on(Listeners::bind(config))?;
+    let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
+    let started = clock.now();
+    let connections = Connections {
+        cell: cell.clone(),
+        metrics: metrics.clone(),
+        clock: clock.clone(),
+        started,
+        loader: Arc::new(VersionLoader { engine, executor: executor.clone(), marks }),
+        crashed: crashed.into_iter().collect(),
+    };
+    let control = Arc::new(Control::start(control_settings(settings), (journal, recovered), connections)?);
+    let ledger = Arc::new(OutcomeLedger::new(control.judge(), started));
+    let gateway = Arc::new(Gateway::new(cell, ledger, metrics.clone(), clock));
+    let edges = Edges { gateway, control: control.clone(), metrics, token };
+    runtime.block_on(edges.run(config, listeners))?;
+    runtime.shutdown_timeout(LISTENERS_END);
+    control.stop();
+    info!("stopped");
+    Ok(())
+}
+
+fn control_settings(settings: &ServeSettings) -> Settings {
+    let config = &settings.config;
+    let repository = &config.repository;
+    let limits = Limits {
+        models: repository.models,
+        versions_per_model: repository.versions_per_model,
+        model_file_bytes: repository.model_file_bytes,
+        version_bytes: repository.version_bytes,
+        ..Limits::default()
+    };
+    Settings {
+        repository: settings.repository.clone(),
+        scan: ScanOptions { settle_ms: repository.settle.as_millis() as u64, limits },
+        look_every: repository.poll,
+        routing: config.routing.clone(),
+        watch: config.watch.clone(),
+        confirm_after: config.confirm_after,
+        follow_share: config.follow_latest.then_some(config.follow_share),
+        webhooks: config.webhook.urls.clone(),
+    }
+}
+
+fn http_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> HttpOptions {
+    let limits = &config.limits;
+    HttpOptions {
+        limits: HttpLimits {
+            connections: limits.connections,
+            head_bytes: limits.header_bytes,
+            head_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            body_bytes: usize::try_from(limits.body_bytes).unwrap_or(usize::MAX),
+            body_timeout: limits.body_timeout,
+            drain_timeout: limits.drain,
+            ..HttpLimits::default()
+        },
+        readiness,
+        access_log: if config.log.access { AccessLog::All } else { AccessLog::Off },
+        ..HttpOptions::default()
+    }
+}
+
+/// The bound listeners; bound before anything is loaded, so that a taken port is told at once.
+struct Listeners {
+    http: TcpListener,
+    metrics: TcpListener,
+    admin: TcpListener,
+}
+
+impl Listeners {
+    async fn bind(config: &GatewayConfig) -> Result<Self, ServeError> {
+        Ok(Self {
+            http: bind("http", config.http).await?,
+            metrics: bind("metrics", config.metrics).await?,
+            admin: bind("admin", config.admin.address).await?,
+        })
+    }
+
+    /// The ready line: the addresses in fact bound.
+    fn ready_line(&self) -> std::io::Result<String> {
+        let addresses = serde_json::json!({
+            "http": self.http.local_addr()?.to_string(),
+            "metrics": self.metrics.local_addr()?.to_string(),
+            "admin": self.admin.local_addr()?.to_string(),
+        });
+        Ok(addresses.to_string())
+    }
+}
+
+async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
+    TcpListener::bind(address).await.map_err(|source| ServeError::Listen { what, address, source })
+}
+
+/// Everything that listens.
+struct Edges {
+    gateway: Arc<Gateway>,
+    control: Arc<Control>,
+    metrics: Metrics,
+    token: Option<Token>,
+}
+
+impl Edges {
+    /// Serves until a signal, then drains.
+    async fn run(self, config: &GatewayConfig, listeners: Listeners) -> Result<(), ServeError> {
+        let ready_line = listeners.ready_line()?;
+        let readiness = Arc::new(Readiness::default());
+        let (stop, stopping) = watch::channel(Stage::Serving);
+        let options = http_options(config, readiness.clone());
+        let admin = AdminOptions { token: self.token, ..AdminOptions::default() };
+        // The operators' and the scraper's doors stay open until the data door has drained.
+        let data = data_http::serve(listeners.http, self.gateway, options, reached(&stopping, Stage::Draining));
+        let data = tokio::spawn(data);
+        let metrics = data_http::serve_metrics(listeners.metrics, self.metrics, reached(&stopping, Stage::Drained));
+        let metrics = tokio::spawn(metrics);
+        let admin = control_admin::serve(listeners.admin, self.control.clone(), admin, reached(&stopping, Stage::Drained));
+        let admin = tokio::spawn(admin);
+        let told = tokio::spawn(tell_ready(self.control.clone(), readiness.clone(), ready_line));
+        wait_for_signal().await?;
+        info!("stopping: no longer ready, requests under way may finish");
+        told.abort();
+        readiness.set_draining();
+        stop.send_replace(Stage::Draining);
+        if let Err(error) = data.await {
+            error!(%error, "the data listener failed");
+        }
+        stop.send_replace(Stage::Drained);
+        let ends = async { (metrics.await.is_ok(), admin.await.is_ok()) };
+        match tokio::time::timeout(LISTENERS_END, ends).await {
+            Ok((true, true)) => {}
+            _ => warn!("the metrics or admin listener did not end in time"),
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Serving,
+    Draining,
+    Drained,
+}
+
+/// Becomes ready when a stage is reached.
+fn reached(stages: &watch::Receiver<Stage>, stage: Stage) -> impl Future<Output = ()> + Send + use<> {
+    let mut stages = stages.clone();
+    async move {
+        // The sender is gone only when everything ends.
+        let _ended = stages.wait_for(|now| *now >= stage).await;
+    }
+}
+
+async fn tell_ready(control: Arc<Control>, readiness: Arc<Readiness>, ready_line: String) {
+    if control.started().wait_for(|is_started| *is_started).await.is_err() {
+        return;
+    }
+    readiness.set_ready();
+    let mut stdout = std::io::stdout();
+    if let Err(error) = writeln!(stdout, "{ready_line}").and_then(|()| stdout.flush()) {
+        warn!(%error, "nobody reads the ready line");
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; a second one ends the process at once.
+async fn wait_for_signal() -> Result<(), ServeError> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        warn!("second signal: ending at once");
+        // The journal survives any end; this one counts as unclean.
+        std::process::exit(130);
+    });
+    Ok(())
+}

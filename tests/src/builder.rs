@@ -1,0 +1,196 @@
+//! Describes a gateway: its repository, its files, its flags.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use testkit::repository::Repository;
+
+use crate::process::{binary, finish};
+use crate::{Exit, Gateway};
+
+/// A gateway that can be started, and started again on the same folders.
+#[derive(Clone)]
+pub struct Builder {
+    folder: Arc<TempDir>,
+    repository: Repository,
+    settings: BTreeMap<(String, String), String>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    has_routing: bool,
+    is_signal_proof: bool,
+    is_bare: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let folder = TempDir::new().expect("a temporary folder can be made");
+        let repository = Repository::new(folder.path().join("models")).expect("the repository can be made");
+        for name in ["home", "config"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder can be made");
+        }
+        let builder = Self {
+            folder: Arc::new(folder),
+            repository,
+            settings: BTreeMap::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            has_routing: false,
+            is_signal_proof: false,
+            is_bare: false,
+        };
+        // Free ports, and short waits where the defaults are made for people.
+        let quick = [
+            ("http.address", "\"127.0.0.1:0\""),
+            ("metrics.address", "\"127.0.0.1:0\""),
+            ("admin.address", "\"127.0.0.1:0\""),
+            ("repository.poll_ms", "50"),
+            ("repository.settle_ms", "50"),
+            ("watch.poll_ms", "100"),
+            ("watch.quiet_ms", "20"),
+            ("limits.drain_ms", "5000"),
+        ];
+        quick.into_iter().fold(builder, |builder, (key, value)| builder.set(key, value))
+    }
+}
+
+impl Builder {
+    /// Publishes a version of a model.
+    pub fn model(self, model: &str, version: u64, content: &[u8]) -> Self {
+        self.repository.publish(model, version, content).expect("a version can be published");
+        self
+    }
+
+    /// Writes a model's `config.pbtxt`.
+    pub fn pbtxt(self, model: &str, text: &str) -> Self {
+        self.repository.config(model, text).expect("a file can be written");
+        self
+    }
+
+    /// Writes routing.toml.
+    pub fn routing(mut self, text: &str) -> Self {
+        fs::write(self.routing_file(), text).expect("a file can be written");
+        self.has_routing = true;
+        self
+    }
+
+    /// Names routing.toml without writing it.
+    pub fn routing_named(mut self) -> Self {
+        self.has_routing = true;
+        self
+    }
+
+    /// Sets a key of gateway.toml, such as `limits.body_bytes`, to a TOML value.
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        let (section, key) = key.rsplit_once('.').unwrap_or(("", key));
+        self.settings.insert((section.to_owned(), key.to_owned()), value.to_owned());
+        self
+    }
+
+    /// Adds arguments of the command line.
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    /// Sets a variable of the environment.
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Lets writes over the file size limit fail instead of ending the process, as a full disk does.
+    pub fn without_file_size_signal(mut self) -> Self {
+        self.is_signal_proof = true;
+        self
+    }
+
+    /// Starts it as a newcomer does: no gateway.toml and no state folder, only free ports.
+    pub fn bare(mut self) -> Self {
+        self.is_bare = true;
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    pub fn start(self) -> Gateway {
+        Gateway::start(self)
+    }
+
+    /// Starts it where it must end by itself.
+    pub fn run_to_end(&self) -> Exit {
+        finish(&mut self.command())
+    }
+
+    /// The model repository.
+    pub fn repository(&self) -> &Repository {
+        &self.repository
+    }
+
+    /// The folder around everything.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// routing.toml.
+    pub fn routing_file(&self) -> PathBuf {
+        self.folder().join("config/routing.toml")
+    }
+
+    /// The state folder.
+    pub fn state_folder(&self) -> PathBuf {
+        self.folder().join("state")
+    }
+
+    /// The home folder of the process.
+    pub fn home(&self) -> PathBuf {
+        self.folder().join("home")
+    }
+
+    /// The command that starts it; writes gateway.toml.
+    pub(crate) fn command(&self) -> Command {
+        let config = self.folder().join("config/gateway.toml");
+        fs::write(&config, self.gateway_toml()).expect("a file can be written");
+        let mut command = match self.is_signal_proof {
+            // What the shell ignores, its successor ignores too.
+            true => Command::new("sh"),
+            false => Command::new(binary()),
+        };
+        if self.is_signal_proof {
+            command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
+        }
+        command.arg("serve").arg("--model-repository").arg(self.repository.root());
+        if self.is_bare {
+            for flag in ["--http-address", "--metrics-address", "--admin-address"] {
+                command.args([flag, "127.0.0.1:0"]);
+            }
+        } else {
+            command.arg("--config").arg(config).arg("--state-dir").arg(self.state_folder());
+        }
+        if self.has_routing {
+            command.arg("--routing").arg(self.routing_file());
+        }
+        command.args(&self.arguments).env("HOME", self.home()).current_dir(self.home());
+        for name in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    fn gateway_toml(&self) -> String {
+        let mut text = String::new();
+        let mut last = "";
+        // Keys without a section sort first, as TOML wants them.
+        for ((section, key), value) in &self.settings {
+            if section != last {
+                text.push_str(&format!("[{section}]\n"));
+                last = section;
+            }
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+        text
+    }
+}

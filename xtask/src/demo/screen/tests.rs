@@ -1,0 +1,34 @@
+use super::*;
+
+const PLAIN: Screen = Screen { is_live: false, has_colour: false, n_panel_lines: 0, last_plain: None };
+
+#[test]
+fn counts_are_grouped() {
+    for (number, expected) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+        assert_eq!(count(number), expected);
+    }
+}
+
+#[test]
+fn long_sentences_are_broken_between_words() {
+    let text = "word ".repeat(40);
+    let wrapped = wrap(text.trim(), " ✓ ", "   ");
+    assert!(wrapped.lines().all(|line| line.chars().count() <= COLUMNS));
+    assert!(wrapped.starts_with(" ✓ word") && wrapped.contains("\n   word"));
+    assert_eq!(wrapped.matches("word").count(), 40);
+}
+
+#[test]
+fn without_colours_there_are_no_escapes() {
+    assert_eq!(PLAIN.ink(Ink::Red, "text"), "text");
+    assert_eq!(PLAIN.bar(Ink::Blue, 0.5), format!("{}{}", "█".repeat(16), "·".repeat(16)));
+    let coloured = Screen { has_colour: true, ..PLAIN };
+    assert_eq!(coloured.ink(Ink::Red, "text"), "\x1b[31mtext\x1b[0m");
+}
+
+#[test]
+fn bars_stay_within_their_cells() {
+    for share in [-1.0, 0.0, 0.3, 1.0, 7.0, f64::NAN] {
+        assert_eq!(PLAIN.bar(Ink::Blue, share).chars().count(), BAR_CELLS, "{share}");
+    }
+}

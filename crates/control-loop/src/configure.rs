@@ -120,17 +120,17 @@ impl Core {
         entries
     }
 
-    /// Reads routing.toml at start. What was accepted last serves while the file is invalid.
+    /// Reads routing.toml at start and gives what was read. What was accepted last serves while the file is invalid.
     pub(crate) fn first_routing(
         &self,
         path: Option<&PathBuf>,
         accepted: Option<&str>,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Option<Vec<u8>>, ControlError> {
         let accepted_config = accepted.and_then(|text| {
             let file = path.cloned().unwrap_or_else(|| PathBuf::from("routing.toml"));
             parse_routing(&file, text.as_bytes()).ok()
         });
-        let Some(path) = path else { return Ok(()) };
+        let Some(path) = path else { return Ok(None) };
         if let Some(config) = &accepted_config {
             self.lock().routing = Arc::new(config.value.clone());
         }
@@ -138,7 +138,7 @@ impl Core {
             Ok(bytes) => bytes,
             Err(error) if accepted_config.is_some() => {
                 error!(file = %path.display(), %error, "cannot be read: the routing accepted last serves");
-                return Ok(());
+                return Ok(None);
             }
             Err(source) => return Err(ControlError::RoutingUnreadable { path: path.clone(), source }),
         };
@@ -150,7 +150,7 @@ impl Core {
             }
             Err(invalid) => return Err(ControlError::RoutingInvalid(invalid.diagnostics)),
         }
-        Ok(())
+        Ok(Some(bytes))
     }
 
     fn unix_seconds(&self) -> f64 {

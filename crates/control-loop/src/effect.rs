@@ -111,7 +111,10 @@ impl Core {
             changes,
             ..self.entry_about(&actor, Action::RolledBack, &id)
         };
-        self.recorder.later(Job::RolledBack(digest, Box::new(entry)));
+        let is_quarantined = entry.changes.iter().any(|c| matches!(c, Change::Quarantined { .. }));
+        // The marker stands for a quarantine, so a rollback without one goes without.
+        let entry = Box::new(entry);
+        self.recorder.later(if is_quarantined { Job::RolledBack(digest, entry) } else { Job::Append(entry) });
     }
 
     /// An entry about a version, as of now.

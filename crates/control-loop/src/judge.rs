@@ -104,7 +104,7 @@ impl Core {
         let changes = self.bar(state, &id, digest, cause.as_str());
         // The rollback is recorded before the trial it closes is forgotten.
         let at = effects.len();
-        self.publish(state, effects);
+        self.publish_model(state, name, effects);
         let rolled_back = Effect::RolledBack {
             id,
             digest,

@@ -166,8 +166,9 @@ fn load(
     }))
 }
 
-/// Runs the version on made-up input. Where the signature leaves shapes open, failing on it proves nothing and is
-/// only told; where it does not, a version that cannot answer is refused.
+/// Runs the version on made-up input: ones, because zeros make models that divide by a norm fail, then zeros, because
+/// a one may be no valid index. Where the signature leaves shapes open, failing on both proves nothing and is only
+/// told; where it does not, a version that can answer neither is refused.
 fn warm_up(
     id: &VersionId,
     signature: &Signature,
@@ -175,12 +176,39 @@ fn warm_up(
     limits: &Arc<ModelLimits>,
     clock: &dyn Clock,
 ) -> Result<(), (&'static str, String)> {
-    let Some(inputs) = signature.inputs.iter().map(made_up).collect::<Option<Vec<Tensor>>>() else {
-        warn!(version = %id, "inputs too large to warm up with");
-        return Ok(());
-    };
     let has_open_shapes = signature.inputs.iter().any(|s| s.dims.iter().skip(1).any(Option::is_none));
-    let inputs: Arc<[Tensor]> = inputs.into();
+    let mut failure = None;
+    for fill in [Fill::Ones, Fill::Zeros] {
+        let inputs = signature.inputs.iter().map(|spec| made_up(spec, fill)).collect::<Option<Vec<Tensor>>>();
+        let Some(inputs) = inputs else {
+            warn!(version = %id, "inputs too large to warm up with");
+            return Ok(());
+        };
+        match run_warm(inputs.into(), signature, lane, limits, clock) {
+            Ok(()) => return Ok(()),
+            Err(JobError::Fault(FaultKind::NonFinite, text)) => {
+                warn!(version = %id, text, "warm-up: if that is normal for this model, set allow_non_finite");
+                return Ok(());
+            }
+            Err(JobError::Fault(_, text)) => failure = Some(text),
+            Err(other) => warn!(version = %id, ?other, "warm-up was cut short"),
+        }
+    }
+    match failure {
+        Some(text) if has_open_shapes => warn!(version = %id, text, "warm-up: made-up input does not fit the model"),
+        Some(text) => return Err(("warm_up_failed", text)),
+        None => {}
+    }
+    Ok(())
+}
+
+fn run_warm(
+    inputs: Arc<[Tensor]>,
+    signature: &Signature,
+    lane: &dyn Lane,
+    limits: &Arc<ModelLimits>,
+    clock: &dyn Clock,
+) -> Result<(), JobError> {
     let outputs: Arc<[usize]> = (0..signature.outputs.len()).collect();
     for _ in 0..WARM_UP_RUNS {
         let job = Job {
@@ -190,18 +218,7 @@ fn warm_up(
             limits: limits.clone(),
             control: Arc::default(),
         };
-        match wait(lane.submit(job)).result {
-            Ok(_) => {}
-            Err(JobError::Fault(FaultKind::NonFinite, text)) => {
-                warn!(version = %id, text, "warm-up: if that is normal for this model, set allow_non_finite");
-                return Ok(());
-            }
-            Err(JobError::Fault(_, text)) if !has_open_shapes => return Err(("warm_up_failed", text)),
-            Err(error) => {
-                warn!(version = %id, ?error, "warm-up: the model does not take made-up input");
-                return Ok(());
-            }
-        }
+        wait(lane.submit(job)).result?;
     }
     Ok(())
 }
@@ -215,8 +232,14 @@ fn wait(submission: Submission) -> Report {
     }
 }
 
-/// A tensor of ones with every open dimension 1: zeros would make models that divide by a norm fail.
-fn made_up(spec: &TensorSpec) -> Option<Tensor> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fill {
+    Ones,
+    Zeros,
+}
+
+/// A tensor of one value with every open dimension 1.
+fn made_up(spec: &TensorSpec, fill: Fill) -> Option<Tensor> {
     let shape: Vec<usize> = spec.dims.iter().map(|d| d.unwrap_or(1)).collect();
     let n_elements = base_types::element_count(&shape)?;
     let one: &[u8] = match spec.datatype {
@@ -228,15 +251,14 @@ fn made_up(spec: &TensorSpec) -> Option<Tensor> {
         DataType::Fp32 => &[0, 0, 0x80, 0x3f],
         DataType::Uint64 | DataType::Int64 => &[1, 0, 0, 0, 0, 0, 0, 0],
         DataType::Fp64 => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
-        DataType::Bytes => &[b'1'],
+        DataType::Bytes => b"1",
     };
-    if n_elements.checked_mul(one.len())? > WARM_UP_BYTES_MAX {
-        return None;
-    }
-    let data = match spec.datatype {
-        DataType::Bytes => Data::Strings(vec![Bytes::from_static(b"1"); n_elements]),
-        _ => Data::Raw(one.repeat(n_elements).into()),
+    let n_bytes = n_elements.checked_mul(one.len()).filter(|n| *n <= WARM_UP_BYTES_MAX)?;
+    let data = match (spec.datatype, fill) {
+        (DataType::Bytes, Fill::Ones) => Data::Strings(vec![Bytes::from_static(one); n_elements]),
+        (DataType::Bytes, Fill::Zeros) => Data::Strings(vec![Bytes::new(); n_elements]),
+        (_, Fill::Ones) => Data::Raw(one.repeat(n_elements).into()),
+        (_, Fill::Zeros) => Data::Raw(vec![0; n_bytes].into()),
     };
     Tensor::new(spec.name.clone(), spec.datatype, shape, data).ok()
 }
-

@@ -303,7 +303,7 @@ impl Core {
             changes.push(stance);
         }
         let at = effects.len();
-        self.publish(state, effects);
+        self.publish_model(state, model, effects);
         let states = (before, describe(state, model));
         let generations = (generation_before, state.generation);
         let reason = order.reason.clone().unwrap_or_else(|| "ordered".to_owned());

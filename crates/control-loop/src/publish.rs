@@ -1,6 +1,6 @@
 //! From state to snapshot: `effective = compile(config, decisions)`, then one swap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base_routing::ModelRoute;
@@ -21,6 +21,21 @@ impl Core {
             self.route(state, name, effects);
         }
         let models = names.iter().filter_map(|name| Some((name.clone(), serving(state, name)?))).collect();
+        self.swap(state, models, effects);
+    }
+
+    /// The same for one model; the others are taken over as they are.
+    pub(crate) fn publish_model(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
+        self.route(state, name, effects);
+        let mut models = self.cell.load().models.clone();
+        match serving(state, name) {
+            Some(model) => models.insert(name.clone(), model),
+            None => models.remove(name),
+        };
+        self.swap(state, models, effects);
+    }
+
+    fn swap(&self, state: &mut State, models: HashMap<ModelName, Arc<ServingModel>>, effects: &mut Vec<Effect>) {
         state.generation += 1;
         let snapshot = Arc::new(Snapshot { generation: Generation(state.generation), models });
         let replaced = self.cell.publish(snapshot);
@@ -31,14 +46,18 @@ impl Core {
     /// Settles one model's route, limits and trials.
     fn route(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
         let (compiled, notices) = effective(state, name);
+        let compiled = compiled.or_else(|| still_good(state, name));
         let limits = state.routing.limits(name).clone();
+        let is_told = state.is_started;
         let Some(model) = state.models.get_mut(name) else { return };
         if *model.limits != limits {
             model.limits = Arc::new(limits);
         }
-        model.route = compiled.or_else(|| still_good(model));
+        model.route = compiled;
         if model.notices != notices {
-            effects.extend(notices.iter().map(|n| Effect::Notice(name.clone(), n.clone())));
+            // While the first versions load, much is not as wished yet.
+            let told = notices.iter().filter(|_| is_told);
+            effects.extend(told.map(|n| Effect::Notice(name.clone(), n.clone())));
             model.notices = notices;
         }
         self.sync_trials(state, name, effects);
@@ -175,9 +194,9 @@ pub(crate) fn is_ready(state: &State, model: &ModelName, version: Version) -> bo
 }
 
 /// The route in force, if what it needs is still in memory: better than none while the new one cannot be made.
-fn still_good(model: &Model) -> Option<ModelRoute> {
-    let route = model.route.clone()?;
-    let is_whole = route.routed_versions().iter().all(|v| model.serving(*v).is_some());
+fn still_good(state: &State, name: &ModelName) -> Option<ModelRoute> {
+    let route = state.models.get(name)?.route.clone()?;
+    let is_whole = route.routed_versions().iter().all(|v| is_ready(state, name, *v));
     is_whole.then_some(route)
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct Model {
     /// Whether a version is still being copied.
     pub(crate) is_settling: bool,
     pub(crate) first_seen: Instant,
+    /// Since when an unconfirmed promotion has held, on the monotonic clock.
+    pub(crate) provisional_since: Option<Instant>,
     /// Open trials by candidate.
     pub(crate) trials: BTreeMap<Version, OpenTrial>,
     pub(crate) budget: Arc<RetryBudget>,
@@ -142,6 +144,7 @@ impl Model {
             config: None,
             is_settling: false,
             first_seen,
+            provisional_since: None,
             trials: BTreeMap::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
             limits: Arc::new(limits),

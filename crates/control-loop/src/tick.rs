@@ -1,13 +1,13 @@
 //! What is due by time: metrics of evidence and shares, checkpoints, classic windows, confirmations.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base_types::{Generation, ModelName, Phase, Version};
 use tracing::info;
 
 use crate::evidence;
 use crate::recorder::Job;
-use crate::state::{Model, State, checkpoint_key};
+use crate::state::{Model, State, checkpoint_key, is_due};
 use crate::turn::Core;
 
 /// Seconds over which the actual share is measured.
@@ -26,10 +26,18 @@ impl Core {
             self.recorder.later(Job::Reserve(Generation(state.reserved)));
         }
         let names: Vec<ModelName> = state.models.keys().cloned().collect();
+        let mut loaded = Vec::new();
         for name in &names {
             self.show(&mut state, name);
+            let model = state.models.get(name);
+            loaded.extend(model.into_iter().flat_map(|m| m.versions.values()).filter_map(|e| e.serving.clone()));
         }
         drop(state);
+        // The runtime is asked without the lock: it may be busy.
+        for version in loaded {
+            version.metrics.set_memory(version.runner.memory());
+            version.metrics.set_queue_depth(version.lane.waiting());
+        }
         self.judge_windows();
         self.confirm_due();
     }
@@ -41,10 +49,6 @@ impl Core {
         let Some(model) = state.models.get_mut(name) else { return };
         for (version, entry) in &model.versions {
             self.metrics.set_version_state(name, *version, entry.state);
-            if let Some(serving) = &entry.serving {
-                serving.metrics.set_memory(serving.runner.memory());
-                serving.metrics.set_queue_depth(serving.lane.waiting());
-            }
         }
         for (version, open) in &model.trials {
             let evidence = open.trial.evidence(open.successes());
@@ -79,13 +83,21 @@ impl Core {
 
     /// Confirms promotions that have held long enough.
     fn confirm_due(&self) {
-        let now = self.clock.unix_ms();
-        let state = self.lock();
-        let after = self.settings.confirm_after.as_millis() as u64;
-        let is_due = |name: &&ModelName| {
-            state.stance(name).is_some_and(|s| s.phase == Phase::Provisional && now.saturating_sub(s.since_unix_ms) >= after)
-        };
-        let due: Vec<ModelName> = state.models.keys().filter(is_due).cloned().collect();
+        let now = self.clock.now();
+        let mut state = self.lock();
+        let is_provisional = |name: &ModelName| state.stance(name).is_some_and(|s| s.phase == Phase::Provisional);
+        let provisional: BTreeSet<ModelName> = state.models.keys().filter(|n| is_provisional(n)).cloned().collect();
+        let mut due = Vec::new();
+        for (name, model) in &mut state.models {
+            model.provisional_since = match model.provisional_since {
+                _ if !provisional.contains(name) => None,
+                None => Some(now),
+                since => since,
+            };
+            if model.provisional_since.is_some_and(|since| is_due(since, now, self.settings.confirm_after)) {
+                due.push(name.clone());
+            }
+        }
         drop(state);
         for name in due {
             match self.confirm(&name, "gateway") {

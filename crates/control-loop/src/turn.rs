@@ -172,8 +172,8 @@ impl Control {
             settings,
             loader_jobs,
         });
-        core.first_routing(core.settings.routing.as_ref(), recovered.accepted_routing.as_deref())?;
-        let watcher = watch_routing(&core, &events)?;
+        let known = core.first_routing(core.settings.routing.as_ref(), recovered.accepted_routing.as_deref())?;
+        let watcher = watch_routing(&core, known, &events)?;
         threads.push(spawn_loader(&core, loader, jobs, events.clone())?);
         let (tell_started, is_started) = watch::channel(false);
         let turning = core.clone();
@@ -247,10 +247,12 @@ impl Control {
     }
 }
 
-fn watch_routing(core: &Arc<Core>, events: &Sender<Event>) -> Result<Option<Watcher>, ControlError> {
+fn watch_routing(
+    core: &Arc<Core>,
+    known: Option<Vec<u8>>,
+    events: &Sender<Event>,
+) -> Result<Option<Watcher>, ControlError> {
     let Some(path) = core.settings.routing.clone() else { return Ok(None) };
-    // Read a moment ago; should it have changed since, the first look finds out.
-    let known = std::fs::read(&path).ok();
     let (watcher, changes) = Watcher::start(vec![Watched { path, known }], core.settings.watch.clone())?;
     let events = events.clone();
     std::thread::Builder::new().name("routing-events".to_owned()).spawn(move || {

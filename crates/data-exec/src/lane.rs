@@ -95,12 +95,9 @@ impl ExecLane {
         let clock = self.pool.clock();
         let slot = short_path_slot(self.pool.slots());
         let admitted = Admitted { job, since: clock.now() };
-        let (done, took) = run(self.state.runner(), admitted, None, &slot, clock);
-        self.state.record_run(took);
-        match done {
-            Some((report, _)) => Submission::Finished(report),
-            None => Submission::Refused(Refusal::Closed),
-        }
+        let ran = run(self.state.runner(), admitted, None, &slot, clock);
+        self.state.record_run(ran.took);
+        ran.report.map_or(Submission::Refused(Refusal::Closed), Submission::Finished)
     }
 
     fn enqueue(&self, job: Job) -> Submission {

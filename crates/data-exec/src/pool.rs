@@ -145,15 +145,14 @@ fn work(shared: &Shared, slot: &Arc<Slot>) {
             shared.offer(lane.clone());
         }
         let Some(waiting) = waiting else { continue };
-        let (done, took) = run(lane.runner(), waiting.admitted, Some(waiting.reply), slot, shared.clock());
-        lane.record_run(took);
-        match done {
+        let ran = run(lane.runner(), waiting.admitted, Some(waiting.reply), slot, shared.clock());
+        lane.record_run(ran.took);
+        match (ran.report, ran.reply) {
             // A receiver that is gone has no use for the report.
-            Some((report, Some(reply))) => drop(reply.send(report)),
-            Some((_, None)) => {}
+            (Some(report), Some(reply)) => drop(reply.send(report)),
             // The watchdog has answered; if it started a replacement, this thread has outlived its place.
-            None if shared.n_alive.load(Ordering::Relaxed) > shared.n_workers => break,
-            None => {}
+            _ if shared.n_alive.load(Ordering::Relaxed) > shared.n_workers => break,
+            _ => {}
         }
     }
     shared.n_alive.fetch_sub(1, Ordering::Relaxed);

@@ -17,20 +17,30 @@ pub(crate) struct Admitted {
     pub(crate) since: Instant,
 }
 
-/// Runs a job. Gives the report, or `None` when the watchdog has answered already, and the time in the runtime.
+/// What became of a job.
+pub(crate) struct Ran {
+    /// The report; `None` when the watchdog has answered already.
+    pub(crate) report: Option<Report>,
+    /// Where it goes; `None` on the short path.
+    pub(crate) reply: Option<oneshot::Sender<Report>>,
+    /// The time in the runtime.
+    pub(crate) took: Duration,
+}
+
+/// Runs a job.
 pub(crate) fn run(
     runner: &dyn Runner,
     admitted: Admitted,
     reply: Option<oneshot::Sender<Report>>,
     slot: &Slot,
     clock: &dyn Clock,
-) -> (Option<(Report, Option<oneshot::Sender<Report>>)>, Duration) {
+) -> Ran {
     let Admitted { job, since } = admitted;
     let began = clock.now();
     let queue = began.saturating_duration_since(since);
     let not_run = |error| Report { result: Err(error), queue, run: Duration::ZERO };
     if began >= job.deadline {
-        return (Some((not_run(JobError::Expired), reply)), Duration::ZERO);
+        return Ran { report: Some(not_run(JobError::Expired)), reply, took: Duration::ZERO };
     }
     let timeout = job.limits.run_timeout;
     let is_short_path = reply.is_none();
@@ -38,7 +48,7 @@ pub(crate) fn run(
     slot.begin(Running { began, timeout, queue, control, reply, is_overdue: false });
     let result = catch_unwind(AssertUnwindSafe(|| runner.run(&job.inputs, &job.outputs, &job.control)));
     let run = clock.now().saturating_duration_since(began);
-    let Some(running) = slot.end() else { return (None, run) };
+    let Some(running) = slot.end() else { return Ran { report: None, reply: None, took: run } };
     let result = match result {
         _ if running.is_overdue => Err(timeout_error(timeout)),
         Ok(Ok(outputs)) => checked(runner, &job, outputs),
@@ -46,12 +56,9 @@ pub(crate) fn run(
         Ok(Err(RunError::Failed(text))) => Err(JobError::Fault(FaultKind::Run, text)),
         Err(_panic) => Err(JobError::Fault(FaultKind::Run, "the runner panicked".to_owned())),
     };
-    let report = Report { result, queue, run };
-    match running.reply {
-        Some(reply) => (Some((report, Some(reply))), run),
-        None if is_short_path => (Some((report, None)), run),
-        None => (None, run),
-    }
+    let has_taker = is_short_path || running.reply.is_some();
+    let report = has_taker.then_some(Report { result, queue, run });
+    Ran { report, reply: running.reply, took: run }
 }
 
 fn checked(runner: &dyn Runner, job: &Job, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, JobError> {

@@ -91,7 +91,7 @@ fn executor(n_workers: usize) -> Executor {
 }
 
 fn job(millis: f32, value: f32) -> Job {
-    let limits = ModelLimits { run_timeout: Duration::from_millis(100), queue_requests: 4, ..ModelLimits::default() };
+    let limits = ModelLimits { run_timeout: Duration::from_millis(700), queue_requests: 4, ..ModelLimits::default() };
     Job {
         inputs: Arc::new([tensor("millis", millis), tensor("value", value)]),
         outputs: Arc::new([0]),
@@ -136,9 +136,9 @@ fn a_run_that_does_not_stop_is_answered_for_and_its_worker_replaced() {
     let executor = executor(1);
     let (deaf, other) = (executor.lane(Script::new(true)), executor.lane(Script::new(false)));
     let began = Instant::now();
-    assert_eq!(fault(&deaf, 3_000.0, 1.0), FaultKind::Timeout);
+    assert_eq!(fault(&deaf, 5_000.0, 1.0), FaultKind::Timeout);
     assert!(wait(other.submit(job(1.0, 1.0))).result.is_ok());
-    assert!(began.elapsed() < Duration::from_secs(2), "the only worker stayed stuck");
+    assert!(began.elapsed() < Duration::from_secs(4), "the only worker stayed stuck");
 }
 
 #[test]

@@ -59,7 +59,11 @@ pub(crate) struct Collected {
 }
 
 /// Reads a body to its end.
-pub(crate) async fn collect<B>(body: &mut B, limits: &HttpLimits, budget: &Arc<BodyBudget>) -> Result<Collected, Failure>
+pub(crate) async fn collect<B>(
+    body: &mut B,
+    limits: &HttpLimits,
+    budget: &Arc<BodyBudget>,
+) -> Result<Collected, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -67,7 +71,8 @@ where
     if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
         return Err(too_large(limits));
     }
-    let mut reader = Reader { limits, timer: None, began: None, n_bytes: 0, n_chunks: 0, is_chunked: announced.is_none() };
+    let mut reader =
+        Reader { limits, timer: None, began: None, n_bytes: 0, n_chunks: 0, is_chunked: announced.is_none() };
     let Some(first) = reader.next(body).await? else {
         return Ok(Collected { bytes: Bytes::new(), _held: Vec::new() });
     };

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
@@ -41,7 +42,11 @@ impl ConnectionState {
 pub(crate) struct InFlight(Arc<ConnectionState>);
 
 impl InFlight {
-    pub(crate) fn begin(state: Arc<ConnectionState>) -> Self {
+    pub(crate) fn begin(state: Arc<ConnectionState>, version: Version) -> Self {
+        if version == Version::HTTP_2 {
+            // Told again for peers whose preface came in pieces.
+            state.is_h2.store(true, Ordering::Release);
+        }
         state.n_in_flight.fetch_add(1, Ordering::AcqRel);
         state.n_begun.fetch_add(1, Ordering::AcqRel);
         Self(state)
@@ -122,10 +127,10 @@ impl TimedStream {
 
     /// Ready when a blocked read has waited too long.
     fn poll_read_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state.n_in_flight.load(Ordering::Acquire) > 0 {
-            // The gateway is at work, or the body has limits of its own. The end of the request polls again.
-            return Poll::Pending;
-        }
+        // Then the gateway is at work, or a body is being read, which has limits of its own. The timer is kept
+        // going, because nothing promises that the end of the request leads to another read.
+        let is_busy = self.state.n_in_flight.load(Ordering::Acquire) > 0;
+        self.is_active |= is_busy;
         let n_begun = self.state.n_begun.load(Ordering::Acquire);
         if n_begun != self.n_begun_seen {
             self.n_begun_seen = n_begun;
@@ -134,11 +139,11 @@ impl TimedStream {
             self.armed_for = Wait::Next;
         }
         // An HTTP/2 peer sends frames that belong to no request; what it may hold back is bounded by its pings.
-        let wait = match (self.is_h2(), n_begun) {
-            (true, _) => Wait::Next,
-            (false, 0) => Wait::First,
-            (false, _) if self.has_unused_bytes => Wait::Head,
-            (false, _) => Wait::Next,
+        let wait = match n_begun {
+            _ if is_busy || self.is_h2() => Wait::Next,
+            0 => Wait::First,
+            _ if self.has_unused_bytes => Wait::Head,
+            _ => Wait::Next,
         };
         if wait == Wait::Head && self.armed_for != Wait::Head {
             self.arm(wait, self.head_timeout);

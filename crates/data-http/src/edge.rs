@@ -4,8 +4,9 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use base_types::OutcomeClass;
+use base_types::{ModelName, OutcomeClass};
 use data_path::{Code, Failure, Gateway};
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderName};
 use http::request::Parts;
@@ -62,6 +63,17 @@ pub(crate) struct Call<'a> {
     pub(crate) edge: &'a Edge,
     pub(crate) parts: &'a Parts,
     pub(crate) request_id: &'a HeaderValue,
+    /// Set before the request is counted or handed to data-path, which counts it.
+    pub(crate) is_counted: AtomicBool,
+}
+
+impl Call<'_> {
+    /// Counts a request that ends before data-path has seen it.
+    pub(crate) fn count_refused(&self, model: Option<&ModelName>, class: OutcomeClass) {
+        if !self.is_counted.swap(true, Ordering::Relaxed) {
+            self.edge.gateway.metrics().refused(model, class);
+        }
+    }
 }
 
 impl Handle for Arc<Edge> {
@@ -70,7 +82,8 @@ impl Handle for Arc<Edge> {
         async move {
             let (parts, body) = request.into_parts();
             let request_id = edge.ids.request_id(&parts.headers);
-            let call = Call { edge: &edge, parts: &parts, request_id: &request_id };
+            let is_counted = AtomicBool::new(false);
+            let call = Call { edge: &edge, parts: &parts, request_id: &request_id, is_counted };
             let mut response = without_panic(&call, edge.answer(&call, body)).await;
             if parts.method == Method::HEAD {
                 let length = HeaderValue::from(response.body().len());
@@ -113,7 +126,7 @@ impl Edge {
                 finished(parts, is_clean, result.unwrap_or_else(|failure| self.uninformed(&route, &failure)))
             }
             Err(NoRoute { failure, allow }) => {
-                self.gateway.metrics().refused(None, failure.class);
+                call.count_refused(None, failure.class);
                 access::log(call, &Ending { model: "", served: None, reason: None, failure: Some(&failure) });
                 let is_clean = discard(&mut body, &self.options.limits).await;
                 let mut response = respond::failure(&failure);
@@ -153,10 +166,7 @@ fn check_head(parts: &Parts, limits: &HttpLimits) -> Result<(), Failure> {
 }
 
 /// A panic becomes an answer of its own, so that neither the connection nor other streams on it suffer.
-async fn without_panic(
-    call: &Call<'_>,
-    answer: impl Future<Output = Response<ReplyBody>>,
-) -> Response<ReplyBody> {
+async fn without_panic(call: &Call<'_>, answer: impl Future<Output = Response<ReplyBody>>) -> Response<ReplyBody> {
     let mut answer = pin!(answer);
     let polled = poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),
@@ -166,7 +176,7 @@ async fn without_panic(
         return response;
     }
     let failure = Failure::new(Code::Internal, "the gateway failed at this request");
-    call.edge.gateway.metrics().refused(None, failure.class);
+    call.count_refused(None, failure.class);
     access::log(call, &Ending { model: "", served: None, reason: None, failure: Some(&failure) });
     finished(call.parts, false, respond::failure(&failure))
 }

@@ -57,8 +57,7 @@ mod tests {
         headers.insert("x-raw", http::HeaderValue::from_bytes(&[0xff]).unwrap());
         let body = Bytes::from_static(br#"{"inputs":[],"parameters":{"user":"p","n":7,"on":true,"f":-0.5}}"#);
         let request = decode_infer(&body, None, &CodecLimits::default()).unwrap();
-        let facts =
-            HttpFacts { headers: &headers, query: Some("q=a%20b&q=c"), parameters: &request.parameters };
+        let facts = HttpFacts { headers: &headers, query: Some("q=a%20b&q=c"), parameters: &request.parameters };
         let check = |source: Source, expected: Option<&str>| {
             assert_eq!(facts.value(&source).as_deref(), expected, "{source}");
         };

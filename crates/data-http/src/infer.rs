@@ -1,5 +1,6 @@
 //! The route that asks a model.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base_types::Reason;
@@ -51,7 +52,7 @@ impl Edge {
             Err(failure) => {
                 let snapshot = self.gateway.snapshot();
                 let known = snapshot.models.get(target.model.as_ref()).map(|m| &m.name);
-                self.gateway.metrics().refused(known, failure.class);
+                call.count_refused(known, failure.class);
                 Err(failure)
             }
         };
@@ -117,6 +118,7 @@ impl Edge {
             outputs: request.outputs.into_iter().map(|output| output.name).collect(),
             timeout,
         };
+        call.is_counted.store(true, Ordering::Relaxed);
         let Answer { served, reason, outputs } = self.gateway.infer(asked, &facts).await?;
         let version = &served.version;
         let head = AnswerHead {

@@ -42,8 +42,7 @@ impl Edge {
     /// The answer where there is nothing to tell. Whether a model is ready has a status of its own choice.
     pub(crate) fn uninformed(&self, route: &Route<'_>, failure: &Failure) -> Response<ReplyBody> {
         let mut response = respond::failure(failure);
-        let is_unready =
-            matches!(failure.code, Code::ModelNotReady | Code::VersionNotReady | Code::VersionQuarantined);
+        let is_unready = matches!(failure.code, Code::ModelNotReady | Code::VersionNotReady | Code::VersionQuarantined);
         if is_unready && matches!(route, Route::ModelReady(_)) {
             *response.status_mut() = self.options.model_unready;
         }
@@ -110,8 +109,6 @@ fn absent_version(model: &ServingModel, version: Version) -> Failure {
         Some(Unready { state: VersionState::Quarantined, .. }) => {
             Failure::new(Code::VersionQuarantined, format!("{of} is quarantined"))
         }
-        Some(unready) => {
-            Failure::new(Code::VersionNotReady, format!("{of} is not ready: {}", unready.state.as_str()))
-        }
+        Some(unready) => Failure::new(Code::VersionNotReady, format!("{of} is not ready: {}", unready.state.as_str())),
     }
 }

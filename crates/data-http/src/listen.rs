@@ -187,7 +187,7 @@ impl<H: Handle> Server<H> {
         let state = Arc::new(ConnectionState::default());
         let io = TokioIo::new(TimedStream::new(stream, state.clone(), &self.limits));
         let service = service_fn(|request: Request<Incoming>| {
-            let in_flight = InFlight::begin(state.clone());
+            let in_flight = InFlight::begin(state.clone(), request.version());
             let answer = self.handler.handle(request);
             async move { Ok::<_, Infallible>(answer.await.map(|body| body.holding(in_flight))) }
         });

@@ -47,7 +47,9 @@ mod tests {
         let check = |text: &str, expected: Option<&str>| assert_eq!(decode(text).as_deref(), expected, "{text}");
         check("plain+", Some("plain+"));
         check("a%20b%2Fc%c3%A9", Some("a b/cé"));
-        ["%", "%4", "%zz", "%+1", "%ff"].map(|text| check(text, None));
+        for broken in ["%", "%4", "%zz", "%+1", "%ff"] {
+            check(broken, None);
+        }
     }
 
     #[test]

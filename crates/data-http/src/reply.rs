@@ -16,12 +16,12 @@ use crate::connection::InFlight;
 pub(crate) struct ReplyBody {
     bytes: Bytes,
     /// Ends when the connection has taken the bytes over.
-    in_flight: Option<InFlight>,
+    _in_flight: Option<InFlight>,
 }
 
 impl ReplyBody {
     pub(crate) fn holding(self, in_flight: InFlight) -> Self {
-        Self { in_flight: Some(in_flight), ..self }
+        Self { _in_flight: Some(in_flight), ..self }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -31,7 +31,7 @@ impl ReplyBody {
 
 impl<B: Into<Bytes>> From<B> for ReplyBody {
     fn from(bytes: B) -> Self {
-        Self { bytes: bytes.into(), in_flight: None }
+        Self { bytes: bytes.into(), _in_flight: None }
     }
 }
 

@@ -4,9 +4,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use base_types::Reason;
 use data_codec::error_body;
 use data_path::{Code, Failure, Served};
-use base_types::Reason;
 use http::header::{HeaderName, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
@@ -81,31 +81,66 @@ pub fn row(code: Code) -> Row {
 
 fn explanation(code: Code) -> (&'static str, &'static str) {
     match code {
-        Code::Malformed => ("The path, a header or the body is no request of this protocol.", "Mend the request; the text says where."),
+        Code::Malformed => {
+            ("The path, a header or the body is no request of this protocol.", "Mend the request; the text says where.")
+        }
         Code::NoSuchRoute => ("The path leads nowhere.", "The protocol starts at `/v2`."),
         Code::MethodNotAllowed => ("The path exists, the method does not.", "Use a method of the `Allow` header."),
         Code::ModelUnknown => ("No model has this name.", "`GET /v2/models` lists them."),
-        Code::VersionUnknown => ("The model has no version of this number.", "The model's metadata lists the ready ones."),
-        Code::LabelUnknown => ("The model has no version of this label.", "Labels are set in `routing.toml` or by command."),
-        Code::InputUnknown => ("An input has a name the model does not know.", "The model's metadata names the inputs."),
+        Code::VersionUnknown => {
+            ("The model has no version of this number.", "The model's metadata lists the ready ones.")
+        }
+        Code::LabelUnknown => {
+            ("The model has no version of this label.", "Labels are set in `routing.toml` or by command.")
+        }
+        Code::InputUnknown => {
+            ("An input has a name the model does not know.", "The model's metadata names the inputs.")
+        }
         Code::InputMissing => ("An input the model needs was not sent.", "Send every input of the metadata."),
-        Code::InputMismatch => ("Type, shape or number of elements of an input do not fit.", "The text names input, expectation and what was sent."),
-        Code::OutputUnknown => ("An output was asked for that the model does not have.", "Leave `outputs` out to get all of them."),
-        Code::BatchTooLarge => ("The first dimension of an input is beyond the batch limit.", "Split the request, or raise `batch_rows` of the model."),
+        Code::InputMismatch => (
+            "Type, shape or number of elements of an input do not fit.",
+            "The text names input, expectation and what was sent.",
+        ),
+        Code::OutputUnknown => {
+            ("An output was asked for that the model does not have.", "Leave `outputs` out to get all of them.")
+        }
+        Code::BatchTooLarge => (
+            "The first dimension of an input is beyond the batch limit.",
+            "Split the request, or raise `batch_rows` of the model.",
+        ),
         Code::BodyTooLarge => ("The body is larger than allowed.", "Split the request, or raise `body_bytes`."),
         Code::UnsupportedEncoding => ("The body is compressed in a way that is not accepted.", "Send it as it is."),
-        Code::Unsupported => ("The request asks for something this edge does not do.", "The text names it and, where there is one, another way."),
-        Code::QueueFull => ("Too much is waiting already.", "Come back after `Retry-After`; add capacity if it persists."),
-        Code::DeadlineTooShort => ("The request would expire in the queue and was refused at once.", "Come back after `Retry-After`, or allow more time."),
-        Code::ConnectionLimit => ("Too many connections are open.", "Reuse connections; raise `connections` if it persists."),
-        Code::ModelNotReady => ("The model is known, and no version of it can take traffic yet.", "Come back after `Retry-After`."),
-        Code::VersionNotReady => ("The version is known and not in memory.", "Come back after `Retry-After`, or look up its state."),
-        Code::VersionQuarantined => ("The version was judged bad and takes no traffic.", "Ask without a version, or have its digest released."),
+        Code::Unsupported => (
+            "The request asks for something this edge does not do.",
+            "The text names it and, where there is one, another way.",
+        ),
+        Code::QueueFull => {
+            ("Too much is waiting already.", "Come back after `Retry-After`; add capacity if it persists.")
+        }
+        Code::DeadlineTooShort => (
+            "The request would expire in the queue and was refused at once.",
+            "Come back after `Retry-After`, or allow more time.",
+        ),
+        Code::ConnectionLimit => {
+            ("Too many connections are open.", "Reuse connections; raise `connections` if it persists.")
+        }
+        Code::ModelNotReady => {
+            ("The model is known, and no version of it can take traffic yet.", "Come back after `Retry-After`.")
+        }
+        Code::VersionNotReady => {
+            ("The version is known and not in memory.", "Come back after `Retry-After`, or look up its state.")
+        }
+        Code::VersionQuarantined => {
+            ("The version was judged bad and takes no traffic.", "Ask without a version, or have its digest released.")
+        }
         Code::Draining => ("The version or the gateway is going out of service.", "Send the request again."),
         Code::DeadlineInQueue => ("The deadline passed before the run began.", "Allow more time, or add capacity."),
         Code::DeadlineInRun => ("The caller's deadline passed during the run.", "Allow more time."),
         Code::CallerGone => ("The caller closed the connection before the answer.", "Seen in logs only."),
-        Code::VersionFault => ("The version could not answer: it failed, took too long, or gave outputs it must not give.", "Nothing is wrong with the request. The operator finds the cause in the log."),
+        Code::VersionFault => (
+            "The version could not answer: it failed, took too long, or gave outputs it must not give.",
+            "Nothing is wrong with the request. The operator finds the cause in the log.",
+        ),
         Code::Internal => ("The gateway itself failed.", "Please report it with the request id."),
     }
 }
@@ -158,7 +193,9 @@ pub fn errors_page() -> String {
         // Writing to a string cannot fail.
         let _infallible = writeln!(page, "| `{code}` | {status} | `{fault}` | {retry} | {meaning} | {remedy} |");
     }
-    page.push_str("\nGenerated from `crates/data-http/src/respond.rs`: `UPDATE_DOCS=1 cargo test -p data-http errors_page`.\n");
+    page.push_str(
+        "\nGenerated from `crates/data-http/src/respond.rs`: `UPDATE_DOCS=1 cargo test -p data-http errors_page`.\n",
+    );
     page
 }
 

@@ -34,11 +34,7 @@ pub async fn serve_metrics(listener: TcpListener, metrics: Metrics, shutdown: im
         let metrics = metrics.clone();
         async move { metrics.render().map(ReplyBody::from) }
     }));
-    let limits = HttpLimits {
-        connections: CONNECTIONS_MAX,
-        drain_timeout: SCRAPE_TIMEOUT,
-        ..HttpLimits::default()
-    };
+    let limits = HttpLimits { connections: CONNECTIONS_MAX, drain_timeout: SCRAPE_TIMEOUT, ..HttpLimits::default() };
     listen(listener, Scrape { renderer, content_type }, &limits, shutdown).await
 }
 

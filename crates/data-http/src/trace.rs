@@ -118,9 +118,12 @@ mod tests {
         assert_eq!(trace(&format!("00-{id}-b7ad6b7169203331-01")), id);
         assert_eq!(trace(&format!("cc-{id}-b7ad6b7169203331-01-more")), id);
         for broken in [
-            format!("ff-{id}-b7ad6b7169203331-01"), format!("00-{id}-0000000000000000-01"),
-            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)), format!("00-{id}-b7ad6b7169203331"),
-            format!("00-{id}-b7ad6b7169203331-01-x"), format!("00-{}-b7ad6b7169203331-01", id.to_uppercase()),
+            format!("ff-{id}-b7ad6b7169203331-01"),
+            format!("00-{id}-0000000000000000-01"),
+            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            format!("00-{id}-b7ad6b7169203331"),
+            format!("00-{id}-b7ad6b7169203331-01-x"),
+            format!("00-{}-b7ad6b7169203331-01", id.to_uppercase()),
             String::new(),
         ] {
             let own = trace(&broken);

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop at the first surprise")]
 
 use base_types::{Data, DataType};
 use bytes::Bytes;
@@ -14,8 +14,7 @@ fn decode(body: &str) -> Result<DecodedInfer, DecodeError> {
 }
 
 fn input(datatype: &str, shape: &str, data: &str) -> Result<Tensor, DecodeError> {
-    let body =
-        format!(r#"{{"inputs":[{{"name":"x","shape":{shape},"datatype":"{datatype}","data":{data}}}]}}"#);
+    let body = format!(r#"{{"inputs":[{{"name":"x","shape":{shape},"datatype":"{datatype}","data":{data}}}]}}"#);
     decode(&body).map(|mut request| request.inputs.remove(0))
 }
 
@@ -89,8 +88,16 @@ fn flat_and_nested_data_give_the_same_bytes_in_any_order_of_keys() {
 #[test]
 fn nesting_that_is_not_the_shape_is_refused() {
     for data in [
-        "[[1,2],[3,4],[5,6]]", "[[1,2,3],[4,5]]", "[[1,2,3]]", "[[1,2,3],[4,5,6],[]]", "[[1,2,3],4,5,6]",
-        "[1,[2,3]]", "[[[1,2,3]],[[4,5,6]]]", "[1,2,3,4,5]", "[1,2,3,4,5,6,7]", "[]",
+        "[[1,2],[3,4],[5,6]]",
+        "[[1,2,3],[4,5]]",
+        "[[1,2,3]]",
+        "[[1,2,3],[4,5,6],[]]",
+        "[[1,2,3],4,5,6]",
+        "[1,[2,3]]",
+        "[[[1,2,3]],[[4,5,6]]]",
+        "[1,2,3,4,5]",
+        "[1,2,3,4,5,6,7]",
+        "[]",
     ] {
         check_input_error("INT32", "[2,3]", data, &["inputs[0] \"x\""]);
         let body = format!(r#"{{"inputs":[{{"data":{data},"datatype":"INT32","shape":[2,3],"name":"x"}}]}}"#);
@@ -108,11 +115,29 @@ fn integers_are_checked_against_their_type() {
     assert_eq!(raw(&input("UINT64", "[1]", "[18446744073709551615]").unwrap()), [255; 8]);
     assert_eq!(raw(&input("INT64", "[1]", "[-9223372036854775808]").unwrap()), i64::MIN.to_le_bytes());
     let cases = [
-        ("INT8", "128"), ("INT8", "-129"), ("UINT8", "256"), ("UINT8", "-1"), ("UINT16", "65536"),
-        ("INT16", "32768"), ("UINT32", "4294967296"), ("INT32", "-2147483649"), ("INT64", "9223372036854775808"),
-        ("UINT64", "18446744073709551616"), ("INT32", "1.5"), ("INT32", "1e2"), ("INT32", "\"1\""),
-        ("INT32", "true"), ("INT32", "null"), ("BOOL", "1"), ("BOOL", "\"true\""), ("FP32", "1e39"), ("FP32", "null"),
-        ("FP32", "\"NaN\""), ("FP64", "true"), ("BYTES", "1"), ("BYTES", "null"),
+        ("INT8", "128"),
+        ("INT8", "-129"),
+        ("UINT8", "256"),
+        ("UINT8", "-1"),
+        ("UINT16", "65536"),
+        ("INT16", "32768"),
+        ("UINT32", "4294967296"),
+        ("INT32", "-2147483649"),
+        ("INT64", "9223372036854775808"),
+        ("UINT64", "18446744073709551616"),
+        ("INT32", "1.5"),
+        ("INT32", "1e2"),
+        ("INT32", "\"1\""),
+        ("INT32", "true"),
+        ("INT32", "null"),
+        ("BOOL", "1"),
+        ("BOOL", "\"true\""),
+        ("FP32", "1e39"),
+        ("FP32", "null"),
+        ("FP32", "\"NaN\""),
+        ("FP64", "true"),
+        ("BYTES", "1"),
+        ("BYTES", "null"),
     ];
     for (datatype, element) in cases {
         let good = match datatype {
@@ -218,7 +243,11 @@ fn nesting_and_numbers_of_things_are_bounded() {
     check_error(&nested(100_000), Mistake::Malformed, &["nested too deeply"]);
     let deep = format!("[{}]", "[".repeat(100_000));
     assert!(input("FP32", "[1,1]", &deep).is_err());
-    let data_first = format!(r#"{{"inputs":[{{"data":{}{},"datatype":"FP32","shape":[1,1],"name":"x"}}]}}"#, "[".repeat(50_000), "]".repeat(50_000));
+    let data_first = format!(
+        r#"{{"inputs":[{{"data":{}{},"datatype":"FP32","shape":[1,1],"name":"x"}}]}}"#,
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
     assert!(decode(&data_first).is_err());
 
     let one = |i: usize| format!(r#"{{"name":"{i}","shape":[0],"datatype":"BOOL","data":[]}}"#);
@@ -239,9 +268,7 @@ fn check_input_error_kind(datatype: &str, shape: &str, data: &str, part: &str) {
 fn an_announced_shape_allocates_nothing_the_body_cannot_fill() {
     // 16 Mi doubles would be 128 MiB; the data run out after three elements.
     let limits = CodecLimits::default();
-    let body = Bytes::from_static(
-        br#"{"inputs":[{"name":"x","shape":[16777216],"datatype":"FP64","data":[1,2,3]}]}"#,
-    );
+    let body = Bytes::from_static(br#"{"inputs":[{"name":"x","shape":[16777216],"datatype":"FP64","data":[1,2,3]}]}"#);
     let context = Context::new(&body, &limits);
     let seed = crate::elements::DataSeed {
         context: &context,
@@ -254,9 +281,8 @@ fn an_announced_shape_allocates_nothing_the_body_cannot_fill() {
 
 #[test]
 fn text_without_escapes_shares_the_body() {
-    let body = Bytes::from_static(
-        br#"{"inputs":[{"name":"x","shape":[2],"datatype":"BYTES","data":["plain","\u0041"]}]}"#,
-    );
+    let body =
+        Bytes::from_static(br#"{"inputs":[{"name":"x","shape":[2],"datatype":"BYTES","data":["plain","\u0041"]}]}"#);
     let request = decode_infer(&body, None, &CodecLimits::default()).unwrap();
     let Data::Strings(strings) = request.inputs[0].data() else { panic!("not strings") };
     assert!(body.as_ptr_range().contains(&strings[0].as_ptr()));
@@ -295,7 +321,11 @@ fn element(datatype: DataType) -> BoxedStrategy<Value> {
             let single = any::<u32>().prop_map(f32::from_bits).prop_filter("finite", |v| v.is_finite());
             prop_oneof![single.prop_map(|v| json!(f64::from(v))), any::<i16>().prop_map(|v| json!(v))].boxed()
         }
-        _ => any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |v| v.is_finite()).prop_map(|v| json!(v)).boxed(),
+        _ => any::<u64>()
+            .prop_map(f64::from_bits)
+            .prop_filter("finite", |v| v.is_finite())
+            .prop_map(|v| json!(v))
+            .boxed(),
     }
 }
 

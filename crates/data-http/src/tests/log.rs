@@ -1,0 +1,96 @@
+//! What requests leave in the log.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::client::GOOD;
+use super::world::World;
+use crate::{AccessLog, HttpOptions};
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// The events of requests since the last look.
+    fn take(&self) -> Vec<String> {
+        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
+        text.lines().filter(|l| l.contains(" request ")).map(str::to_owned).collect()
+    }
+}
+
+/// The test's runtime has one thread, so the subscriber of this thread hears the server.
+fn listen(level: LevelFilter) -> (Lines, tracing::subscriber::DefaultGuard) {
+    let lines = Lines::default();
+    let subscriber =
+        tracing_subscriber::fmt().with_ansi(false).with_max_level(level).with_writer(lines.clone()).finish();
+    (lines, tracing::subscriber::set_default(subscriber))
+}
+
+async fn ask(access_log: AccessLog, level: LevelFilter, target: &str) -> Vec<String> {
+    let (lines, _guard) = listen(level);
+    let world = World::with(HttpOptions { access_log, ..HttpOptions::default() }).await;
+    let headers = "x-request-id: a\"b\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
+    let path = format!("/v2/models/{target}/infer");
+    world.client().await.request("POST", &path, headers, GOOD).await;
+    lines.take()
+}
+
+#[tokio::test]
+async fn a_fault_is_always_told_with_its_detail_and_a_mistake_is_not() {
+    let lines = ask(AccessLog::Off, LevelFilter::INFO, "m/versions/4").await;
+    let [line] = &lines[..] else { panic!("{lines:?}") };
+    for part in [
+        "WARN",
+        r#"request_id="a\"b""#,
+        "trace_id=0af7651916cd43dd8448eb211c80319c",
+        r#"model="m""#,
+        "version=4",
+        "generation=7",
+        r#"reason="pin""#,
+        r#"outcome="version_fault""#,
+        r#"code="version_fault""#,
+        "status=500",
+        r#"detail="secret detail""#,
+    ] {
+        assert!(line.contains(part), "{part} is not in {line}");
+    }
+    for target in ["m", "none", "m/versions/5"] {
+        assert_eq!(ask(AccessLog::Off, LevelFilter::INFO, target).await, [""; 0], "{target}");
+        assert_eq!(ask(AccessLog::Off, LevelFilter::DEBUG, target).await.len(), 1, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn the_access_log_is_chosen() {
+    for (access_log, target, n_lines) in [
+        (AccessLog::Errors, "m", 0),
+        (AccessLog::Errors, "none", 1),
+        (AccessLog::All, "m", 1),
+        (AccessLog::All, "none", 1),
+        (AccessLog::All, "m/versions/4", 1),
+    ] {
+        assert_eq!(ask(access_log, LevelFilter::INFO, target).await.len(), n_lines, "{access_log:?} {target}");
+    }
+}

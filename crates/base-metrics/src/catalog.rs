@@ -54,12 +54,8 @@ pub(crate) const FALLBACKS: Entry = entry(
     &["model", "version", "result"],
     "Faults of a version that were, or could not be, answered by stable instead.",
 );
-pub(crate) const QUEUE_SECONDS: Entry = entry(
-    "switchrail_queue_seconds",
-    Histogram,
-    &["model", "version"],
-    "Time an attempt waited for a runner.",
-);
+pub(crate) const QUEUE_SECONDS: Entry =
+    entry("switchrail_queue_seconds", Histogram, &["model", "version"], "Time an attempt waited for a runner.");
 pub(crate) const RUN_SECONDS: Entry =
     entry("switchrail_run_seconds", Histogram, &["model", "version"], "Time an attempt spent in the runtime.");
 pub(crate) const REQUEST_SECONDS: Entry = entry(
@@ -90,8 +86,12 @@ pub(crate) const MEMORY: Entry = entry(
     &["model", "version", "part"],
     "Memory of a loaded version: runtime arena in use, its peak, and the share of file mappings.",
 );
-pub(crate) const LOAD_SECONDS: Entry =
-    entry("switchrail_version_load_seconds", Gauge, &["model", "version"], "Time the last load took, warm-up included.");
+pub(crate) const LOAD_SECONDS: Entry = entry(
+    "switchrail_version_load_seconds",
+    Gauge,
+    &["model", "version"],
+    "Time the last load took, warm-up included.",
+);
 pub(crate) const VERSION_STATE: Entry = entry(
     "switchrail_version_state",
     Gauge,
@@ -142,8 +142,7 @@ pub(crate) const JOURNAL_ERRORS: Entry =
     entry("switchrail_journal_errors_total", Counter, &[], "Journal writes that failed; they are tried again.");
 pub(crate) const JOURNAL_PENDING: Entry =
     entry("switchrail_journal_pending", Gauge, &[], "Journal entries not yet on disk.");
-pub(crate) const WEBHOOKS: Entry =
-    entry("switchrail_webhooks_total", Counter, &["result"], "Webhook calls by result.");
+pub(crate) const WEBHOOKS: Entry = entry("switchrail_webhooks_total", Counter, &["result"], "Webhook calls by result.");
 pub(crate) const CONNECTIONS: Entry =
     entry("switchrail_connections", Gauge, &[], "Open connections of the data listener.");
 pub(crate) const BUILD_INFO: Entry =
@@ -152,9 +151,34 @@ pub(crate) const BUILD_INFO: Entry =
 /// Every metric, in the order of the reference page.
 pub fn catalog() -> Vec<Entry> {
     vec![
-        REQUESTS, ATTEMPTS, FAULTS, FALLBACKS, QUEUE_SECONDS, RUN_SECONDS, REQUEST_SECONDS, IN_FLIGHT, QUEUE_DEPTH,
-        SHARE_WANTED, SHARE_ACTUAL, MEMORY, LOAD_SECONDS, VERSION_STATE, VERSIONS_REFUSED, ROLLOUT_STATE, RULE_LOG_E,
-        RULE_THRESHOLD, ROLLBACKS, VERDICTS, GENERATION, CONFIG_READS, CONFIG_PROBLEMS, CONFIG_SUCCESS, JOURNAL_ERRORS,
-        JOURNAL_PENDING, WEBHOOKS, CONNECTIONS, BUILD_INFO,
+        REQUESTS,
+        ATTEMPTS,
+        FAULTS,
+        FALLBACKS,
+        QUEUE_SECONDS,
+        RUN_SECONDS,
+        REQUEST_SECONDS,
+        IN_FLIGHT,
+        QUEUE_DEPTH,
+        SHARE_WANTED,
+        SHARE_ACTUAL,
+        MEMORY,
+        LOAD_SECONDS,
+        VERSION_STATE,
+        VERSIONS_REFUSED,
+        ROLLOUT_STATE,
+        RULE_LOG_E,
+        RULE_THRESHOLD,
+        ROLLBACKS,
+        VERDICTS,
+        GENERATION,
+        CONFIG_READS,
+        CONFIG_PROBLEMS,
+        CONFIG_SUCCESS,
+        JOURNAL_ERRORS,
+        JOURNAL_PENDING,
+        WEBHOOKS,
+        CONNECTIONS,
+        BUILD_INFO,
     ]
 }

@@ -29,7 +29,11 @@ fn series_of_a_gone_version_are_retired() {
         metrics.set_load_seconds(&model, version, 0.5);
     }
     let both = text(&metrics);
-    assert!(both.contains(r#"switchrail_attempts_total{model="fraud",outcome="version_fault",reason="split",version="2"} 1"#));
+    assert!(
+        both.contains(
+            r#"switchrail_attempts_total{model="fraud",outcome="version_fault",reason="split",version="2"} 1"#
+        )
+    );
     metrics.retire(&model, two);
     let left = text(&metrics);
     assert!(!left.contains(r#"version="2""#), "{left}");

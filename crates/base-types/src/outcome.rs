@@ -109,16 +109,8 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
-        Self::Stable,
-        Self::Split,
-        Self::Sticky,
-        Self::Rule,
-        Self::Pin,
-        Self::Label,
-        Self::Redirect,
-        Self::Fallback,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Stable, Self::Split, Self::Sticky, Self::Rule, Self::Pin, Self::Label, Self::Redirect, Self::Fallback];
 
     /// The word used in answers, metrics and logs.
     pub fn as_str(self) -> &'static str {

@@ -137,7 +137,12 @@ pub fn element_count(shape: &[usize]) -> Option<usize> {
 
 impl Tensor {
     /// Checks that the data fit the shape and the data type.
-    pub fn new(name: impl Into<String>, datatype: DataType, shape: Vec<usize>, data: Data) -> Result<Self, TensorError> {
+    pub fn new(
+        name: impl Into<String>,
+        datatype: DataType,
+        shape: Vec<usize>,
+        data: Data,
+    ) -> Result<Self, TensorError> {
         let elements = element_count(&shape).ok_or_else(|| TensorError::ShapeOverflow(shape.clone()))?;
         let (expected, actual, unit) = match (&data, datatype.element_bytes()) {
             (Data::Raw(raw), Some(size)) => {

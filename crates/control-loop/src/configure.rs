@@ -65,8 +65,7 @@ impl Core {
     fn accept(&self, path: &Path, routing: RoutingConfig, text: String, differences: &[String]) {
         let entries = self.acceptance(path, &routing, differences);
         let generation = base_types::Generation(self.lock().generation + 1);
-        let entries: Vec<Entry> =
-            entries.into_iter().map(|e| Entry { generation: Some(generation), ..e }).collect();
+        let entries: Vec<Entry> = entries.into_iter().map(|e| Entry { generation: Some(generation), ..e }).collect();
         if let Err(error) = self.recorder.now(entries.clone(), Some(text)) {
             error!(%error, "routing.toml is valid but could not be recorded: routing stays as it is");
             self.metrics.config_read(ReloadResult::Rejected, 1, self.unix_seconds());
@@ -111,7 +110,8 @@ impl Core {
         let declared = routing.models.iter().filter_map(|(name, block)| Some(State::id(name, block.stable?)));
         let is_new = |id: &base_types::VersionId| {
             let confirmed = state.decisions.confirmed.get(&id.model).and_then(|c| c.last());
-            confirmed != Some(&id.version) && !state.decisions.stances.get(&id.model).is_some_and(|s| routing.upholds(&id.model, s))
+            confirmed != Some(&id.version)
+                && !state.decisions.stances.get(&id.model).is_some_and(|s| routing.upholds(&id.model, s))
         };
         let changes: Vec<Change> = declared.filter(is_new).map(|id| Change::Confirmed { id }).collect();
         if let Some(first) = entries.first_mut() {

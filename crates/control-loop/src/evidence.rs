@@ -1,11 +1,11 @@
 //! Evidence and checkpoints as JSON: for the journal, the log, webhooks and the API. Everything a person needs to
 //! compute a verdict again is in it.
 
+use base_types::Digest;
 use control_rollout::{
     ArmCheckpoint, Cause, Checkpoint, CrashCounts, Evidence, Findings, Interval, RelativeCheckpoint, RuleEvidence,
     ShareTally, Successes,
 };
-use base_types::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

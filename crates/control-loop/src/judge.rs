@@ -155,13 +155,7 @@ fn tell_grounds(open: &mut OpenTrial, name: &ModelName, grounds: &Grounds, effec
     tell_once(open, name, verdict, grounds.to_string(), effects);
 }
 
-fn tell_once(
-    open: &mut OpenTrial,
-    name: &ModelName,
-    verdict: &'static str,
-    text: String,
-    effects: &mut Vec<Effect>,
-) {
+fn tell_once(open: &mut OpenTrial, name: &ModelName, verdict: &'static str, text: String, effects: &mut Vec<Effect>) {
     if open.told != Some(verdict) {
         open.told = Some(verdict);
         let evidence = evidence::of_trial(open, None);

@@ -8,19 +8,24 @@
 //!
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
-//! Reading order: `state`, `publish`, `judge`, `effect`, `operate`, `configure`, `reconcile`, `load`, `tick`,
-//! `recover`, `turn`.
+//! Reading order: `state`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
+//! `reconcile`, `load`, `install`, `first`, `retire`, `tick`, `recover`, `turn`.
 
+mod admissible;
 mod configure;
 mod effect;
 mod evidence;
+mod first;
+mod install;
 mod judge;
 mod load;
 mod operate;
+mod order;
 mod publish;
 mod reconcile;
 mod recorder;
 mod recover;
+mod retire;
 mod state;
 mod tick;
 mod turn;
@@ -28,5 +33,5 @@ pub mod view;
 mod webhook;
 
 pub use load::Loader;
-pub use operate::{Done, Operation, Order, Refused};
+pub use order::{Done, Operation, Order, Refused};
 pub use turn::{Connections, Control, ControlError, Settings};

@@ -12,9 +12,9 @@ use base_serving::lane::{Job, JobError, Lane, Report, Submission};
 use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion};
 use base_types::{Clock, Data, DataType, Digest, FaultKind, Signature, Tensor, TensorSpec, VersionId};
 use bytes::Bytes;
+use control_registry::Limits;
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::{Stamp, read_version};
-use control_registry::Limits;
 use tracing::{debug, warn};
 
 use crate::turn::Event;
@@ -59,12 +59,20 @@ pub(crate) enum LoaderJob {
 
 /// What became of a request: stable code and text when refused.
 pub(crate) enum LoadResult {
-    Loaded { version: Arc<ServingVersion>, took: Duration },
+    Loaded {
+        version: Arc<ServingVersion>,
+        took: Duration,
+    },
     /// The content is (still) the one given.
     Same(Digest),
     /// Other content than the number stands for.
     Changed(Digest),
-    Refused { code: String, text: String, digest: Option<Digest>, is_transient: bool },
+    Refused {
+        code: String,
+        text: String,
+        digest: Option<Digest>,
+        is_transient: bool,
+    },
 }
 
 /// What the thread needs.

@@ -1,88 +1,18 @@
 //! What operators order: canary, promote, confirm, roll back, release. Each order is checked, recorded and put in
 //! force by the control thread, one at a time.
 
-use base_types::{Candidate, Change, Digest, ModelName, Phase, Selector, Stance, Version, VersionId};
+use base_types::{Candidate, Change, Digest, ModelName, Phase, Selector, Stance, Version};
 use control_registry::journal::{Action, Entry};
 use serde_json::json;
-use thiserror::Error;
 
+use crate::admissible::{check_candidate, confirmed_before, leaving, only_candidate, resolve, stable_of};
 use crate::effect::Effect;
 use crate::evidence;
 use crate::judge::describe;
+use crate::order::{Done, Operation, Order, Refused, refuse};
 use crate::publish::is_ready;
 use crate::state::State;
 use crate::turn::Core;
-
-/// An operation on a model's traffic.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Operation {
-    /// Gives a version a share of the traffic, judged against stable.
-    Canary {
-        /// Which version.
-        version: Selector,
-        /// Its share, in (0, 1).
-        share: f64,
-    },
-    /// Gives a version all traffic; the stable one stays its fallback until that is confirmed.
-    Promote {
-        /// Which version; the only candidate when `None`.
-        version: Option<Selector>,
-        /// Confirm at once.
-        is_confirmed: bool,
-        /// Without proof.
-        is_forced: bool,
-    },
-    /// Takes candidates out; without any, goes back to the version confirmed before.
-    Rollback {
-        /// The version to go back to.
-        to: Option<Selector>,
-        /// Whether the version left is quarantined.
-        is_quarantined: bool,
-    },
-    /// Lets a quarantined version back.
-    Release {
-        /// Which version.
-        version: Version,
-    },
-}
-
-/// An operation, on what, by whom and why.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Order {
-    /// The model.
-    pub model: ModelName,
-    /// What to do.
-    pub operation: Operation,
-    /// Who orders it.
-    pub actor: String,
-    /// Why. Required where a guard is overridden.
-    pub reason: Option<String>,
-}
-
-/// What an order did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Done {
-    /// In a sentence.
-    pub message: String,
-    /// The generation in force.
-    pub generation: u64,
-    /// Whether it is on disk: a rollback is in force before that.
-    pub is_provisional: bool,
-}
-
-/// Why an order was not carried out. Nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{message}")]
-pub struct Refused {
-    /// Stable code.
-    pub code: &'static str,
-    /// In a sentence, with the remedy.
-    pub message: String,
-}
-
-pub(crate) fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused { code, message: message.into() })
-}
 
 /// A change that is checked and waits to be recorded and put in force.
 struct Plan {
@@ -132,8 +62,13 @@ impl Core {
         for entry in &entries {
             let version = entry.version.map(Version::get);
             tracing::info!(
-                model = entry.model.as_ref().map(ModelName::as_str), version, action = entry.action.as_str(),
-                actor = entry.actor, reason = entry.reason, generation, "decided"
+                model = entry.model.as_ref().map(ModelName::as_str),
+                version,
+                action = entry.action.as_str(),
+                actor = entry.actor,
+                reason = entry.reason,
+                generation,
+                "decided"
             );
             self.notify(json!({ "event": entry.action.as_str(), "model": entry.model.as_ref().map(ModelName::as_str),
                 "version": version, "actor": entry.actor, "reason": entry.reason, "generation": generation }));
@@ -173,7 +108,8 @@ impl Core {
             changes: vec![Change::Stance { model: model.clone(), stance }],
             ..self.entry(order, action, version, digest)
         };
-        let message = format!("version {version} of {model} takes {} % of the traffic, judged against {stable}", share * 100.0);
+        let message =
+            format!("version {version} of {model} takes {} % of the traffic, judged against {stable}", share * 100.0);
         Ok(Plan { entries: vec![entry], message })
     }
 
@@ -190,11 +126,18 @@ impl Core {
         let proof = open.map(|open| open.trial.evidence(open.successes()).proof);
         let lacking = match proof {
             Some(proof) if proof.is_proven => None,
-            Some(proof) => Some(format!("it lacks proof: {} more requests without a fault", proof.clean_requests_needed)),
+            Some(proof) => {
+                Some(format!("it lacks proof: {} more requests without a fault", proof.clean_requests_needed))
+            }
             None => Some("it has not been a canary, so nothing is known about it".to_owned()),
         };
         if let Some(lacking) = lacking.filter(|_| !is_forced) {
-            return refuse("not_proven", format!("version {version} of {model} is not promoted: {lacking}; wait, or override with --force and a --reason"));
+            return refuse(
+                "not_proven",
+                format!(
+                    "version {version} of {model} is not promoted: {lacking}; wait, or override with --force and a --reason"
+                ),
+            );
         }
         if is_forced && order.reason.is_none() {
             return refuse("reason_missing", "an override needs a reason");
@@ -206,10 +149,17 @@ impl Core {
             after: Some(format!("{version}: 100 %, fallback {stable}")),
             evidence_json: open.map(|open| evidence::of_trial(open, None).to_string()),
             changes: vec![Change::Stance { model: model.clone(), stance }],
-            ..self.entry(order, Action::Promoted, version, state.entry(&State::id(model, version)).and_then(|e| e.digest))
+            ..self.entry(
+                order,
+                Action::Promoted,
+                version,
+                state.entry(&State::id(model, version)).and_then(|e| e.digest),
+            )
         };
         let wait = self.settings.confirm_after.as_secs();
-        let message = format!("version {version} of {model} takes all traffic; version {stable} stays ready until that is confirmed, in {wait} s or by promote --confirm");
+        let message = format!(
+            "version {version} of {model} takes all traffic; version {stable} stays ready until that is confirmed, in {wait} s or by promote --confirm"
+        );
         Ok(Plan { entries: vec![entry], message })
     }
 
@@ -282,7 +232,10 @@ impl Core {
             None => confirmed_before(state, model, stable)?,
         };
         if !is_ready(state, model, target) {
-            return refuse("target_not_ready", format!("version {target} of {model} is not ready, so nothing can go back to it"));
+            return refuse(
+                "target_not_ready",
+                format!("version {target} of {model} is not ready, so nothing can go back to it"),
+            );
         }
         let leaving: Vec<Version> = if leaving.is_empty() { vec![stable] } else { leaving };
         let leaving: Vec<Version> = leaving.into_iter().filter(|v| *v != target).collect();
@@ -327,75 +280,4 @@ impl Core {
         let message = format!("version {target} of {model} takes all traffic; left: {} ({fate})", left.join(", "));
         Ok(Done { message, generation: state.generation, is_provisional: false })
     }
-}
-
-/// Versions that take traffic beside stable.
-fn leaving(state: &State, model: &ModelName, stable: Version) -> Vec<Version> {
-    let route = state.models.get(model).and_then(|m| m.route.as_ref());
-    route.map(|r| r.candidates().into_iter().filter(|v| *v != stable).collect()).unwrap_or_default()
-}
-
-fn confirmed_before(state: &State, model: &ModelName, stable: Version) -> Result<Version, Refused> {
-    let confirmed = state.decisions.confirmed.get(model).map(Vec::as_slice).unwrap_or_default();
-    let earlier = confirmed.iter().rev().copied().find(|v| *v != stable && is_ready(state, model, *v));
-    let text = || format!("{model} has no earlier confirmed version that is ready; name one with --to");
-    earlier.ok_or_else(|| Refused { code: "no_target", message: text() })
-}
-
-fn stable_of(state: &State, model: &ModelName) -> Result<Version, Refused> {
-    let Some(known) = state.models.get(model) else {
-        return refuse("model_unknown", format!("there is no model {model}"));
-    };
-    match &known.route {
-        Some(route) => Ok(route.stable),
-        None => refuse("model_not_ready", format!("{model} has no stable version yet")),
-    }
-}
-
-fn resolve(state: &State, model: &ModelName, selector: &Selector) -> Result<Version, Refused> {
-    let known = state.models.get(model);
-    let version = match selector {
-        Selector::Version(version) => Some(*version),
-        Selector::Label(label) => known.and_then(|m| m.route.as_ref()).and_then(|r| r.labels.get(label)).copied(),
-    };
-    match version.filter(|v| known.is_some_and(|m| m.versions.contains_key(v))) {
-        Some(version) => Ok(version),
-        None => refuse("version_unknown", format!("{model} has no version {selector}")),
-    }
-}
-
-fn only_candidate(state: &State, model: &ModelName) -> Result<Version, Refused> {
-    let trials = state.models.get(model).map(|m| m.trials.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
-    match trials.as_slice() {
-        [only] => Ok(*only),
-        [] => refuse("no_candidate", format!("{model} has no candidate; name the version")),
-        _ => refuse("several_candidates", format!("{model} has several candidates; name the version")),
-    }
-}
-
-/// Whether a version may take over from stable: ready, not barred, same contract.
-fn check_candidate(state: &State, model: &ModelName, version: Version, stable: Version) -> Result<(), Refused> {
-    let id = VersionId { model: model.clone(), version };
-    if version == stable {
-        return refuse("already_stable", format!("version {version} of {model} is stable already"));
-    }
-    if let Some(quarantine) = state.decisions.digests.get(&id).and_then(|d| state.decisions.quarantine.get(d)) {
-        return refuse("quarantined", format!("{id} is quarantined ({}); release it first, with a reason", quarantine.cause));
-    }
-    let known = state.models.get(model);
-    let signatures = known.and_then(|m| Some((m.signature(stable)?, m.signature(version)?)));
-    let Some((before, after)) = signatures else {
-        let entry = state.entry(&id);
-        let why = entry.and_then(|e| e.reason.as_ref()).map(|(_, text)| format!(": {text}")).unwrap_or_default();
-        return refuse("version_not_ready", format!("{id} is not ready{why}"));
-    };
-    if let Err(error) = before.succeeded_by(after) {
-        let show = |s: &base_types::Signature| {
-            let list = |specs: &[base_types::TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{} -> {}", list(&s.inputs), list(&s.outputs))
-        };
-        let text = format!("{id} cannot succeed version {stable}: {error}; {stable} is {}, {version} is {}", show(before), show(after));
-        return refuse("signature", text);
-    }
-    Ok(())
 }

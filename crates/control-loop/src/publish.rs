@@ -134,9 +134,9 @@ fn effective(state: &State, name: &ModelName) -> (Option<ModelRoute>, Vec<String
     // Stable is out: failed, quarantined or gone. The last confirmed version that is ready serves, and that is said;
     // while stable is still on its way, it is waited for.
     let wanted = stance.map(|s| s.stable).or_else(|| block.and_then(|b| b.stable));
-    let is_underway = wanted.and_then(|v| model.versions.get(&v)).is_some_and(|e| {
-        matches!(e.state, VersionState::Registered | VersionState::Gating | VersionState::Loading)
-    });
+    let is_underway = wanted
+        .and_then(|v| model.versions.get(&v))
+        .is_some_and(|e| matches!(e.state, VersionState::Registered | VersionState::Gating | VersionState::Loading));
     let confirmed = state.decisions.confirmed.get(name).map(Vec::as_slice).unwrap_or_default();
     let stand_in = confirmed.iter().rev().find(|v| is_ready(state, name, **v));
     match stand_in {

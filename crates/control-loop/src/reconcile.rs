@@ -1,26 +1,17 @@
-//! The repository as it is against what is in memory: what to load, what to check again, what to let go.
+//! The repository as it is against what is in memory: what to load, what to check again.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use base_serving::ServingVersion;
-use base_types::{Change, Digest, ModelName, Stance, Version, VersionId, VersionState};
+use base_types::{ModelName, Version, VersionId, VersionState};
 use control_config::versions_wanted;
-use control_registry::journal::{Action, Entry as JournalEntry};
-use control_registry::repository::{ConfigEntry, ModelEntry, Scan, Stamp, VersionEntry, scan};
 use control_registry::Refusal;
-use tracing::{error, info, warn};
+use control_registry::repository::{ConfigEntry, ModelEntry, Scan, Stamp, VersionEntry, scan};
+use tracing::{error, warn};
 
-use crate::effect::Effect;
-use crate::load::{LoadRequest, LoadResult, LoaderJob};
-use crate::operate::{Operation, Order};
-use crate::state::{Entry, Model, State, is_due};
+use crate::load::{LoadRequest, LoaderJob};
+use crate::state::{Entry, Model, State};
 use crate::turn::Core;
-
-/// A model's first stable version is not chosen while versions are still being copied, for at most this many
-/// settling times.
-const SETTLE_TIMES_MAX: u32 = 5;
 
 impl Core {
     /// Looks at the repository and acts on what it sees. A repository that cannot be read changes nothing.
@@ -168,306 +159,10 @@ impl Core {
             error!("the loader's thread is gone: no version can be loaded");
         }
     }
-
-    /// Takes the loader's answer.
-    pub(crate) fn loaded(&self, id: &VersionId, stamp: Stamp, result: LoadResult) {
-        match result {
-            LoadResult::Loaded { version, took } => self.install(id, stamp, version, took),
-            LoadResult::Same(digest) => self.same(id, stamp, digest),
-            LoadResult::Changed(digest) => self.content_changed(id, stamp, digest),
-            LoadResult::Refused { code, text, digest, is_transient } => {
-                let mut effects = Vec::new();
-                let mut state = self.lock();
-                let is_news = state.entry_mut(id).is_some_and(|entry| {
-                    entry.digest = entry.digest.or(digest);
-                    refuse(entry, &code, &text, (!is_transient).then_some(stamp))
-                });
-                if !is_news {
-                    return;
-                }
-                self.publish(&mut state, &mut effects);
-                drop(state);
-                warn!(version = %id, code, text, "version refused");
-                self.metrics.version_refused(id.model.as_str(), &code);
-                let entry = JournalEntry {
-                    reason: Some(format!("{code}: {text}")),
-                    digest,
-                    ..self.entry_about("gateway", Action::LoadRefused, id)
-                };
-                effects.push(Effect::Record(Box::new(entry)));
-                self.perform(effects);
-            }
-        }
-        self.show_state(id);
-        self.choose_stables();
-        self.follow(id);
-    }
-
-    /// Makes a loaded version addressable: its number is bound to its content first.
-    fn install(&self, id: &VersionId, stamp: Stamp, version: Arc<ServingVersion>, took: Duration) {
-        let digest = version.digest;
-        if let Err(error) = self.register(id, digest, Action::Loaded) {
-            let mut state = self.lock();
-            if let Some(entry) = state.entry_mut(id) {
-                refuse(entry, "journal", &format!("could not be recorded: {error}"), None);
-            }
-            drop(state);
-            self.free(vec![version]);
-            return;
-        }
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        if let Some(entry) = state.entry_mut(id) {
-            entry.state = VersionState::Ready;
-            entry.reason = None;
-            entry.digest = Some(digest);
-            entry.stamp = Some(stamp);
-            entry.load = Some(took);
-            entry.serving = Some(version.clone());
-        }
-        self.publish(&mut state, &mut effects);
-        drop(state);
-        self.perform(effects);
-        version.metrics.set_memory(version.runner.memory());
-        self.metrics.set_load_seconds(&id.model, id.version, took.as_secs_f64());
-        info!(version = %id, digest = digest.short(), took_ms = took.as_millis() as u64, "version ready");
-    }
-
-    /// Binds a number to content, durably, if it is not bound yet.
-    fn register(
-        &self,
-        id: &VersionId,
-        digest: Digest,
-        action: Action,
-    ) -> Result<(), control_registry::journal::JournalError> {
-        let is_known = self.lock().decisions.digests.contains_key(id);
-        let change = Change::Registered { id: id.clone(), digest };
-        let mut entry = JournalEntry { digest: Some(digest), ..self.entry_about("gateway", action, id) };
-        if is_known {
-            self.perform(vec![Effect::Record(Box::new(entry))]);
-            return Ok(());
-        }
-        entry.changes.push(change.clone());
-        self.recorder.now(vec![entry], None)?;
-        self.lock().decisions.apply(&change);
-        Ok(())
-    }
-
-    fn same(&self, id: &VersionId, stamp: Stamp, digest: Digest) {
-        if let Err(error) = self.register(id, digest, Action::Registered) {
-            warn!(version = %id, %error, "could not be recorded");
-        }
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        let is_barred = state.decisions.quarantine.contains_key(&digest);
-        if let Some(entry) = state.entry_mut(id) {
-            entry.stamp = Some(stamp);
-            entry.digest = Some(digest);
-            if entry.reason.as_ref().is_some_and(|(code, _)| code == "content_changed") {
-                entry.reason = None;
-            }
-            if entry.serving.is_none() {
-                entry.state = if is_barred { VersionState::Quarantined } else { VersionState::Registered };
-            }
-        }
-        self.publish(&mut state, &mut effects);
-        drop(state);
-        self.perform(effects);
-    }
-
-    /// Other content under a known number: refused. What is loaded goes on serving.
-    fn content_changed(&self, id: &VersionId, stamp: Stamp, digest: Digest) {
-        let text = format!(
-            "the folder now holds other content ({}) than this version number stands for; publish it under a new number",
-            digest.short()
-        );
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        if let Some(entry) = state.entry_mut(id) {
-            entry.stamp = Some(stamp);
-            if entry.serving.is_some() {
-                entry.reason = Some(("content_changed".to_owned(), text.clone()));
-            } else {
-                entry.fail("content_changed", text.clone());
-            }
-        }
-        self.publish(&mut state, &mut effects);
-        drop(state);
-        warn!(version = %id, text, "content changed");
-        self.metrics.version_refused(id.model.as_str(), "content_changed");
-        let entry =
-            JournalEntry { reason: Some(text), ..self.entry_about("gateway", Action::ContentChanged, id) };
-        effects.push(Effect::Record(Box::new(entry)));
-        self.perform(effects);
-    }
-
-    /// Lets go of versions that are quarantined, or no longer wanted and not needed, once their last request is over.
-    pub(crate) fn sweep(&self) {
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        let names: Vec<ModelName> = state.models.keys().cloned().collect();
-        let mut is_changed = false;
-        for name in &names {
-            let needed = needed(&state, name);
-            let barred = state.decisions.quarantined_versions(name);
-            let State { models, draining, .. } = &mut *state;
-            let Some(model) = models.get_mut(name) else { continue };
-            for (version, entry) in &mut model.versions {
-                let is_barred = barred.contains(version);
-                if entry.state == VersionState::Quarantined && !is_barred {
-                    (entry.state, entry.stamp) = (VersionState::Registered, None);
-                    is_changed = true;
-                }
-                if entry.serving.is_some() && (is_barred || !entry.is_wanted && !needed.contains(version)) {
-                    draining.extend(entry.serving.take());
-                    entry.state = if is_barred { VersionState::Quarantined } else { VersionState::Draining };
-                    entry.stamp = None;
-                    is_changed = true;
-                }
-            }
-        }
-        if is_changed {
-            self.publish(&mut state, &mut effects);
-        }
-        let (idle, busy) = std::mem::take(&mut state.draining).into_iter().partition(|v| Arc::strong_count(v) == 1);
-        state.draining = busy;
-        drop(state);
-        self.perform(effects);
-        self.free(idle);
-        self.forget();
-    }
-
-    fn free(&self, versions: Vec<Arc<ServingVersion>>) {
-        if versions.is_empty() {
-            return;
-        }
-        let mut effects = Vec::new();
-        for version in &versions {
-            info!(version = %version.id, "unloaded");
-            let mut state = self.lock();
-            if let Some(entry) = state.entry_mut(&version.id).filter(|e| e.state == VersionState::Draining) {
-                entry.state = VersionState::Unloaded;
-            }
-            drop(state);
-            self.show_state(&version.id);
-            let entry = self.entry_about("gateway", Action::Unloaded, &version.id);
-            effects.push(Effect::Record(Box::new(entry)));
-        }
-        self.perform(effects);
-        if self.loader_jobs.send(LoaderJob::Free(versions)).is_err() {
-            error!("the loader's thread is gone");
-        }
-    }
-
-    /// Forgets versions whose folder is gone and that are out of memory, and their metric series with them.
-    fn forget(&self) {
-        let mut gone = Vec::new();
-        let mut state = self.lock();
-        for (name, model) in &mut state.models {
-            model.versions.retain(|version, entry| {
-                let is_idle = matches!(entry.state, VersionState::Unloaded | VersionState::Failed | VersionState::Registered | VersionState::Quarantined);
-                let is_gone = !entry.is_wanted && entry.serving.is_none() && is_idle && !entry.is_present;
-                if is_gone {
-                    gone.push(State::id(name, *version));
-                }
-                !is_gone
-            });
-        }
-        let still_freeing: BTreeSet<VersionId> = state.draining.iter().map(|v| v.id.clone()).collect();
-        let mut effects = Vec::new();
-        if !gone.is_empty() {
-            self.publish(&mut state, &mut effects);
-        }
-        drop(state);
-        for id in gone.iter().filter(|id| !still_freeing.contains(id)) {
-            info!(version = %id, "removed");
-            self.metrics.retire(&id.model, id.version);
-            effects.push(Effect::Record(Box::new(self.entry_about("gateway", Action::Removed, id))));
-        }
-        self.perform(effects);
-    }
-
-    /// Gives models without a stable version one: the highest that is ready once everything present is loaded.
-    pub(crate) fn choose_stables(&self) {
-        let state = self.lock();
-        let settle = Duration::from_millis(self.settings.scan.settle_ms);
-        let now = self.clock.now();
-        let mut chosen = Vec::new();
-        for (name, model) in &state.models {
-            let is_decided = state.stance(name).is_some() || state.routing.meaning(name).is_some();
-            let is_waiting = model.is_settling && !is_due(model.first_seen, now, settle * SETTLE_TIMES_MAX);
-            if is_decided || is_waiting || !state.is_settled(name) {
-                continue;
-            }
-            let ready = model.versions.keys().rev().find(|v| crate::publish::is_ready(&state, name, **v));
-            chosen.extend(ready.map(|version| (State::id(name, *version), self.first_stance(&state, name, *version))));
-        }
-        drop(state);
-        for (id, stance) in chosen {
-            self.adopt(&id, stance);
-        }
-    }
-
-    fn first_stance(&self, state: &State, name: &ModelName, version: Version) -> Stance {
-        state.new_stance(name, version, self.clock.unix_ms())
-    }
-
-    fn adopt(&self, id: &VersionId, stance: Stance) {
-        let changes =
-            vec![Change::Stance { model: id.model.clone(), stance }, Change::Confirmed { id: id.clone() }];
-        let entry = JournalEntry {
-            after: Some(format!("{}: 100 %", id.version)),
-            reason: Some("the highest version ready when the model was first seen".to_owned()),
-            changes: changes.clone(),
-            ..self.entry_about("gateway", Action::StableChosen, id)
-        };
-        if let Err(error) = self.recorder.now(vec![entry], None) {
-            // It serves all the same: what is chosen again after a restart is the same rule's choice.
-            warn!(%error, version = %id, "the choice of stable could not be recorded");
-        }
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        changes.iter().for_each(|change| state.decisions.apply(change));
-        self.publish(&mut state, &mut effects);
-        drop(state);
-        info!(version = %id, "takes unpinned traffic");
-        self.perform(effects);
-    }
-
-    /// With `--follow-latest`: a higher version that became ready is put under trial.
-    fn follow(&self, id: &VersionId) {
-        let Some(share) = self.settings.follow_share else { return };
-        let state = self.lock();
-        let model = state.models.get(&id.model);
-        let is_free = model.is_some_and(|m| m.trials.is_empty());
-        let is_higher = model.and_then(|m| m.route.as_ref()).is_some_and(|r| r.stable < id.version);
-        let is_ready = crate::publish::is_ready(&state, &id.model, id.version);
-        let is_ours = state.routing.meaning(&id.model).is_none() && state.is_started;
-        drop(state);
-        if !(is_free && is_higher && is_ready && is_ours) {
-            return;
-        }
-        let order = Order {
-            model: id.model.clone(),
-            operation: Operation::Canary { version: base_types::Selector::Version(id.version), share },
-            actor: "follow-latest".to_owned(),
-            reason: Some("a higher version became ready".to_owned()),
-        };
-        if let Err(refused) = self.carry_out(&order) {
-            warn!(version = %id, code = refused.code, refused.message, "not followed");
-        }
-    }
-
-    fn show_state(&self, id: &VersionId) {
-        let state = self.lock().entry(id).map(|e| e.state);
-        if let Some(state) = state {
-            self.metrics.set_version_state(&id.model, id.version, state);
-        }
-    }
 }
 
 /// Versions that must stay in memory whatever the folder says.
-fn needed(state: &State, name: &ModelName) -> BTreeSet<Version> {
+pub(crate) fn needed(state: &State, name: &ModelName) -> BTreeSet<Version> {
     let mut needed = versions_wanted(&state.routing, name, state.decisions.stances.get(name));
     let route = state.models.get(name).and_then(|m| m.route.as_ref());
     needed.extend(route.into_iter().flat_map(|r| r.routed_versions()));
@@ -475,7 +170,7 @@ fn needed(state: &State, name: &ModelName) -> BTreeSet<Version> {
 }
 
 /// Marks an entry refused. Says whether that is news.
-fn refuse(entry: &mut Entry, code: &str, text: &str, stamp: Option<Stamp>) -> bool {
+pub(crate) fn refuse(entry: &mut Entry, code: &str, text: &str, stamp: Option<Stamp>) -> bool {
     let reason = Some((code.to_owned(), text.to_owned()));
     let is_news = entry.reason != reason;
     (entry.state, entry.reason, entry.stamp) = (VersionState::Failed, reason, stamp);

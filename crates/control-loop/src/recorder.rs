@@ -30,7 +30,10 @@ pub(crate) enum Job {
     AppendNow(Vec<Entry>, Option<String>, Reply<u64>),
     MarkOpen(Digest),
     Unmark(Digest),
-    Checkpoint { key: String, json: Option<String> },
+    Checkpoint {
+        key: String,
+        json: Option<String>,
+    },
     Reserve(Generation),
     History(HistoryQuery, Reply<Vec<Row>>),
     Close(SyncSender<()>),

@@ -8,8 +8,8 @@ use base_routing::ModelRoute;
 use base_serving::{ModelLimits, RetryBudget, ServingVersion};
 use base_types::{Decisions, Digest, ModelName, Phase, Signature, Stance, Version, VersionId, VersionState};
 use control_config::{Diagnostic, RoutingConfig};
-use control_registry::repository::Stamp;
 use control_registry::model_config::ModelConfig;
+use control_registry::repository::Stamp;
 use control_rollout::{Checkpoint, Successes, Trial};
 
 /// The writer's state.

@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use crate::load::{LoadContext, LoadResult, Loader, LoaderJob};
-use crate::operate::{Done, Order, Refused, refuse};
+use crate::order::{Done, Order, Refused, refuse};
 use crate::recorder::Recorder;
 use crate::recover::recover;
 use crate::state::{State, is_due};

@@ -89,9 +89,7 @@ fn failed(why: Why) -> Tried {
 
 fn refused(refusal: Refusal) -> Tried {
     failed(match refusal {
-        Refusal::Full(wait) => {
-            Why { retry_after: Some(wait), ..Why::new(OutcomeClass::Overload, Code::QueueFull) }
-        }
+        Refusal::Full(wait) => Why { retry_after: Some(wait), ..Why::new(OutcomeClass::Overload, Code::QueueFull) },
         Refusal::TooLate(wait) => {
             Why { retry_after: Some(wait), ..Why::new(OutcomeClass::Overload, Code::DeadlineTooShort) }
         }
@@ -111,9 +109,7 @@ fn late(has_begun: bool, is_callers_deadline: bool) -> Tried {
 
 fn reported(report: Report, is_callers_deadline: bool) -> Tried {
     let result = report.result.map_err(|error| match error {
-        JobError::Fault(kind, detail) => {
-            Why { fault: Some(kind), detail, ..Why::fault() }
-        }
+        JobError::Fault(kind, detail) => Why { fault: Some(kind), detail, ..Why::fault() },
         JobError::Expired => Why::new(OutcomeClass::Saturation, Code::DeadlineInQueue),
         JobError::Stopped if is_callers_deadline => Why::new(OutcomeClass::CallerDeadline, Code::DeadlineInRun),
         JobError::Stopped => Why::new(OutcomeClass::Saturation, Code::DeadlineInRun),

@@ -34,12 +34,7 @@ pub(crate) fn inputs(
     Ok(inputs.into())
 }
 
-fn check_one(
-    model: &ServingModel,
-    version: &ServingVersion,
-    input: &Tensor,
-    spec: &TensorSpec,
-) -> Result<(), Failure> {
+fn check_one(model: &ServingModel, version: &ServingVersion, input: &Tensor, spec: &TensorSpec) -> Result<(), Failure> {
     if !spec.accepts(input.datatype(), input.shape()) {
         let given = format!("{} {:?}", input.datatype(), input.shape());
         let text = format!("input {:?} of {} is {spec}, {given} given", spec.name, version.id);

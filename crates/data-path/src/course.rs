@@ -85,12 +85,7 @@ impl<'a> Course<'a> {
         self.fall_back(stable, inputs.to_vec(), &request.outputs, why).await
     }
 
-    fn check(
-        &self,
-        version: &ServingVersion,
-        inputs: Vec<Tensor>,
-        outputs: &[String],
-    ) -> Result<Work, Failure> {
+    fn check(&self, version: &ServingVersion, inputs: Vec<Tensor>, outputs: &[String]) -> Result<Work, Failure> {
         Ok(Work {
             inputs: check::inputs(self.model, version, inputs)?,
             outputs: check::outputs(version, outputs)?,
@@ -168,12 +163,7 @@ impl<'a> Course<'a> {
     }
 
     /// Records the last attempt and the request, and gives the caller's view of it.
-    fn end(
-        &mut self,
-        version: &'a Arc<ServingVersion>,
-        reason: Reason,
-        tried: Tried,
-    ) -> Result<Answer, Failure> {
+    fn end(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, tried: Tried) -> Result<Answer, Failure> {
         self.asking = None;
         let end = tried.result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
         self.record(version, reason, Rerun::None, end, (tried.queue, tried.run));
@@ -239,9 +229,10 @@ impl Drop for Course<'_> {
             self.close_fault(Rerun::None, FallbackResult::NoTime);
         }
         if let Some((version, reason)) = self.asking.take() {
-            let none = (Duration::ZERO, Duration::ZERO);
-            self.record(version, reason, Rerun::None, (OutcomeClass::Cancelled, None), none);
-            self.end_request(version, reason, OutcomeClass::Cancelled);
+            // A panic on the way is our defect; otherwise the caller has left.
+            let class = if std::thread::panicking() { OutcomeClass::Internal } else { OutcomeClass::Cancelled };
+            self.record(version, reason, Rerun::None, (class, None), (Duration::ZERO, Duration::ZERO));
+            self.end_request(version, reason, class);
         }
     }
 }

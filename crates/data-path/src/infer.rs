@@ -93,12 +93,7 @@ impl Gateway {
         let chosen = choose(model, request.pin.as_ref(), facts).inspect_err(|failure| {
             self.metrics.refused(Some(&model.name), failure.class);
         })?;
-        let course = Course::new(
-            self,
-            (model, snapshot.generation),
-            chosen.assignment,
-            (received, request.timeout),
-        );
+        let course = Course::new(self, (model, snapshot.generation), chosen.assignment, (received, request.timeout));
         course.run(chosen.version, request).await
     }
 
@@ -120,7 +115,10 @@ struct Chosen<'a> {
 fn choose<'a>(model: &'a ServingModel, pin: Option<&Selector>, facts: &dyn Facts) -> Result<Chosen<'a>, Failure> {
     let assignment = match (&model.route, pin) {
         (Some(route), _) => assign(route, pin, facts, fastrand::u64(..)).map_err(|NoSuchLabel(label)| {
-            Failure::new(Code::LabelUnknown, format!("model {:?} has no label {:?}", model.name.as_str(), label.as_str()))
+            Failure::new(
+                Code::LabelUnknown,
+                format!("model {:?} has no label {:?}", model.name.as_str(), label.as_str()),
+            )
         })?,
         // A model without a route still answers those who name a version that is ready.
         (None, Some(Selector::Version(version))) => Assignment::pinned(*version),

@@ -120,8 +120,10 @@ fn world(one: Does, two: Does) -> World {
     let metrics = Metrics::new("0", "0").unwrap();
     let spec = |name: &str| TensorSpec { name: name.into(), datatype: DataType::Fp32, dims: vec![None, Some(1)] };
     let signature = Signature { inputs: vec![spec("a"), spec("b")], outputs: vec![spec("y")] };
-    let lanes: BTreeMap<u64, Arc<FakeLane>> =
-        [(1, one), (2, two)].into_iter().map(|(n, does)| (n, Arc::new(FakeLane { does, held: Mutex::default() }))).collect();
+    let lanes: BTreeMap<u64, Arc<FakeLane>> = [(1, one), (2, two)]
+        .into_iter()
+        .map(|(n, does)| (n, Arc::new(FakeLane { does, held: Mutex::default() })))
+        .collect();
     let serving = |n: u64| {
         let id = VersionId { model: model.clone(), version: version(n) };
         Arc::new(ServingVersion {
@@ -251,7 +253,10 @@ async fn callers_mistakes_are_the_callers() {
     for (request, code) in cases {
         let failure = world.ask(request).await.unwrap_err();
         assert_eq!(failure.code, code);
-        assert_eq!(failure.class, if code == Code::VersionQuarantined { OutcomeClass::Unavailable } else { OutcomeClass::Client });
+        assert_eq!(
+            failure.class,
+            if code == Code::VersionQuarantined { OutcomeClass::Unavailable } else { OutcomeClass::Client }
+        );
     }
     assert!(world.seen.0.lock().unwrap().is_empty());
     let text = String::from_utf8(world.gateway.metrics().render().unwrap()).unwrap();

@@ -30,8 +30,10 @@ fn request(pairs: &[(&str, &str)]) -> Request {
 fn table() -> ModelRoute {
     let split = |w: &[(u64, f64)]| Split::new(w.iter().map(|(v, w)| (v.to_string().into(), version(*v), *w))).unwrap();
     let one_of = |values: &[&str]| Test::OneOf(values.iter().map(|v| (*v).into()).collect());
-    let rule = |name: &str, test, then| {
-        Rule { name: name.into(), when: vec![Condition { source: header("x-tenant"), test }], then }
+    let rule = |name: &str, test, then| Rule {
+        name: name.into(),
+        when: vec![Condition { source: header("x-tenant"), test }],
+        then,
     };
     ModelRoute {
         split: split(&[(1, 90.0), (2, 10.0)]),
@@ -64,7 +66,8 @@ fn pins_and_labels_bypass_rules_and_split() {
 fn the_first_matching_rule_wins_over_the_split() {
     let route = table();
     assert!((0..50).all(|draw| decide(&route, None, &[("x-tenant", "acme")], draw) == (2, Reason::Rule)));
-    let on_two = (0..2_000u64).filter(|i| decide(&route, None, &[("x-tenant", "half")], key_hash(&route.model, &i.to_le_bytes())).0 == 2);
+    let on_two = (0..2_000u64)
+        .filter(|i| decide(&route, None, &[("x-tenant", "half")], key_hash(&route.model, &i.to_le_bytes())).0 == 2);
     assert!((900..1_100).contains(&on_two.count()));
 }
 
@@ -85,7 +88,8 @@ fn a_barred_version_is_answered_by_stable() {
     route.barred.insert(version(2));
     route.split.redirect(|v| v == version(2));
     assert_eq!(decide(&route, None, &[("x-tenant", "acme")], 0), (1, Reason::Redirect));
-    let all: Vec<_> = (0..500u64).map(|i| decide(&route, None, &[], key_hash(&route.model, &i.to_le_bytes()))).collect();
+    let all: Vec<_> =
+        (0..500u64).map(|i| decide(&route, None, &[], key_hash(&route.model, &i.to_le_bytes()))).collect();
     assert!(all.iter().all(|(v, _)| *v == 1));
     assert!(all.contains(&(1, Reason::Redirect)) && all.contains(&(1, Reason::Split)));
 }

@@ -13,8 +13,14 @@ fn signature(input: TensorSpec, output: TensorSpec) -> Signature {
 fn bytes_must_match_shape_and_type() {
     let raw = |n| Data::Raw(Bytes::from(vec![0; n]));
     assert!(Tensor::new("x", DataType::Fp32, vec![2, 3], raw(24)).is_ok());
-    assert!(matches!(Tensor::new("x", DataType::Fp32, vec![2, 3], raw(23)), Err(TensorError::Size { expected: 24, actual: 23, .. })));
-    assert!(matches!(Tensor::new("x", DataType::Int8, vec![usize::MAX, 2], raw(2)), Err(TensorError::ShapeOverflow(_))));
+    assert!(matches!(
+        Tensor::new("x", DataType::Fp32, vec![2, 3], raw(23)),
+        Err(TensorError::Size { expected: 24, actual: 23, .. })
+    ));
+    assert!(matches!(
+        Tensor::new("x", DataType::Int8, vec![usize::MAX, 2], raw(2)),
+        Err(TensorError::ShapeOverflow(_))
+    ));
     assert!(matches!(Tensor::new("x", DataType::Bytes, vec![1], raw(1)), Err(TensorError::Form(_))));
     assert!(Tensor::new("x", DataType::Fp64, vec![0, 9], raw(0)).is_ok());
 }
@@ -28,9 +34,24 @@ fn a_successor_may_widen_inputs_and_keep_outputs() {
     assert!(check(x(), y()).is_ok());
     assert!(check(spec("x", DataType::Fp32, &[-1, -1]), y()).is_ok());
     assert!(check(x(), spec("y", DataType::Fp32, &[7, 2])).is_ok());
-    assert!(matches!(check(spec("x", DataType::Fp32, &[1, 4]), y()), Err(SignatureMismatch::Changed { side: "input", .. })));
-    assert!(matches!(check(x(), spec("y", DataType::Fp32, &[-1, 3])), Err(SignatureMismatch::Changed { side: "output", .. })));
-    assert!(matches!(check(x(), spec("y", DataType::Fp64, &[-1, 2])), Err(SignatureMismatch::Changed { side: "output", .. })));
-    assert!(matches!(check(spec("z", DataType::Fp32, &[-1, 4]), y()), Err(SignatureMismatch::Missing { side: "input", .. })));
-    assert!(matches!(check(x(), spec("z", DataType::Fp32, &[-1, 2])), Err(SignatureMismatch::Missing { side: "output", .. })));
+    assert!(matches!(
+        check(spec("x", DataType::Fp32, &[1, 4]), y()),
+        Err(SignatureMismatch::Changed { side: "input", .. })
+    ));
+    assert!(matches!(
+        check(x(), spec("y", DataType::Fp32, &[-1, 3])),
+        Err(SignatureMismatch::Changed { side: "output", .. })
+    ));
+    assert!(matches!(
+        check(x(), spec("y", DataType::Fp64, &[-1, 2])),
+        Err(SignatureMismatch::Changed { side: "output", .. })
+    ));
+    assert!(matches!(
+        check(spec("z", DataType::Fp32, &[-1, 4]), y()),
+        Err(SignatureMismatch::Missing { side: "input", .. })
+    ));
+    assert!(matches!(
+        check(x(), spec("z", DataType::Fp32, &[-1, 2])),
+        Err(SignatureMismatch::Missing { side: "output", .. })
+    ));
 }

@@ -74,7 +74,8 @@ fn live(seed: u64) {
         let text = String::from_utf8(world.metrics.render().unwrap()).unwrap();
         text.contains("switchrail_journal_pending 0").then_some(())
     });
-    let quarantine = |world: &World| world.control().status().quarantine.iter().map(|q| q.digest.clone()).collect::<Vec<_>>();
+    let quarantine =
+        |world: &World| world.control().status().quarantine.iter().map(|q| q.digest.clone()).collect::<Vec<_>>();
     let before = quarantine(&world);
     world.stop();
     world.start();

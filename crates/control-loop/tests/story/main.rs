@@ -1,6 +1,12 @@
 //! The life of versions as the control plane leads it: chosen, tried, promoted, rolled back, remembered.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a failed step is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a failed step is a failed test"
+)]
 
 mod chance;
 mod world;

@@ -1,0 +1,90 @@
+//! Whether an order makes sense as things stand: pure questions to the state.
+
+use base_types::{ModelName, Selector, Signature, TensorSpec, Version, VersionId};
+
+use crate::order::{Refused, refuse};
+use crate::publish::is_ready;
+use crate::state::State;
+
+/// Versions that take traffic beside stable.
+pub(crate) fn leaving(state: &State, model: &ModelName, stable: Version) -> Vec<Version> {
+    let route = state.models.get(model).and_then(|m| m.route.as_ref());
+    route.map(|r| r.candidates().into_iter().filter(|v| *v != stable).collect()).unwrap_or_default()
+}
+
+pub(crate) fn confirmed_before(state: &State, model: &ModelName, stable: Version) -> Result<Version, Refused> {
+    let confirmed = state.decisions.confirmed.get(model).map(Vec::as_slice).unwrap_or_default();
+    let earlier = confirmed.iter().rev().copied().find(|v| *v != stable && is_ready(state, model, *v));
+    let text = || format!("{model} has no earlier confirmed version that is ready; name one with --to");
+    earlier.ok_or_else(|| Refused { code: "no_target", message: text() })
+}
+
+pub(crate) fn stable_of(state: &State, model: &ModelName) -> Result<Version, Refused> {
+    let Some(known) = state.models.get(model) else {
+        return refuse("model_unknown", format!("there is no model {model}"));
+    };
+    match &known.route {
+        Some(route) => Ok(route.stable),
+        None => refuse("model_not_ready", format!("{model} has no stable version yet")),
+    }
+}
+
+pub(crate) fn resolve(state: &State, model: &ModelName, selector: &Selector) -> Result<Version, Refused> {
+    let known = state.models.get(model);
+    let version = match selector {
+        Selector::Version(version) => Some(*version),
+        Selector::Label(label) => known.and_then(|m| m.route.as_ref()).and_then(|r| r.labels.get(label)).copied(),
+    };
+    match version.filter(|v| known.is_some_and(|m| m.versions.contains_key(v))) {
+        Some(version) => Ok(version),
+        None => refuse("version_unknown", format!("{model} has no version {selector}")),
+    }
+}
+
+pub(crate) fn only_candidate(state: &State, model: &ModelName) -> Result<Version, Refused> {
+    let trials = state.models.get(model).map(|m| m.trials.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+    match trials.as_slice() {
+        [only] => Ok(*only),
+        [] => refuse("no_candidate", format!("{model} has no candidate; name the version")),
+        _ => refuse("several_candidates", format!("{model} has several candidates; name the version")),
+    }
+}
+
+/// Whether a version may take over from stable: ready, not barred, same contract.
+pub(crate) fn check_candidate(
+    state: &State,
+    model: &ModelName,
+    version: Version,
+    stable: Version,
+) -> Result<(), Refused> {
+    let id = VersionId { model: model.clone(), version };
+    if version == stable {
+        return refuse("already_stable", format!("version {version} of {model} is stable already"));
+    }
+    if let Some(quarantine) = state.decisions.digests.get(&id).and_then(|d| state.decisions.quarantine.get(d)) {
+        return refuse(
+            "quarantined",
+            format!("{id} is quarantined ({}); release it first, with a reason", quarantine.cause),
+        );
+    }
+    let known = state.models.get(model);
+    let signatures = known.and_then(|m| Some((m.signature(stable)?, m.signature(version)?)));
+    let Some((before, after)) = signatures else {
+        let entry = state.entry(&id);
+        let why = entry.and_then(|e| e.reason.as_ref()).map(|(_, text)| format!(": {text}")).unwrap_or_default();
+        return refuse("version_not_ready", format!("{id} is not ready{why}"));
+    };
+    if let Err(error) = before.succeeded_by(after) {
+        let show = |s: &Signature| {
+            let list = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("{} -> {}", list(&s.inputs), list(&s.outputs))
+        };
+        let text = format!(
+            "{id} cannot succeed version {stable}: {error}; {stable} is {}, {version} is {}",
+            show(before),
+            show(after)
+        );
+        return refuse("signature", text);
+    }
+    Ok(())
+}

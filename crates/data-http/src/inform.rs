@@ -1,9 +1,9 @@
 //! The routes that tell about the server and its models. They read one snapshot and ask nobody.
 
-use base_serving::{ServingModel, ServingVersion, Unready};
-use base_types::{Selector, Version, VersionState};
+use base_serving::{ServingModel, ServingVersion};
+use base_types::Version;
 use data_codec::{live, model_list, model_metadata, model_ready, ready, server_metadata};
-use data_path::{Code, Failure};
+use data_path::{Code, Failure, find, no_such_model};
 use http::{Response, StatusCode};
 
 use crate::edge::Edge;
@@ -80,35 +80,7 @@ impl Edge {
             Phase::Starting => {
                 Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet"))
             }
-            _ => Failure::new(Code::ModelUnknown, format!("there is no model {model:?}")),
+            _ => no_such_model(model),
         }
-    }
-}
-
-/// The version a selector means; without one, the version that answers for the model.
-fn find<'a>(model: &'a ServingModel, pin: Option<&Selector>) -> Result<&'a ServingVersion, Failure> {
-    let name = model.name.as_str();
-    let version = match (pin, &model.route) {
-        (Some(Selector::Version(version)), _) => *version,
-        (Some(Selector::Label(label)), Some(route)) => *route.labels.get(label).ok_or_else(|| {
-            Failure::new(Code::LabelUnknown, format!("model {name:?} has no label {:?}", label.as_str()))
-        })?,
-        (None, Some(route)) => route.stable,
-        (_, None) => {
-            let text = format!("no version of model {name:?} can take traffic yet");
-            return Err(Failure::new(Code::ModelNotReady, text));
-        }
-    };
-    model.versions.get(&version).map(AsRef::as_ref).ok_or_else(|| absent_version(model, version))
-}
-
-fn absent_version(model: &ServingModel, version: Version) -> Failure {
-    let of = format!("version {version} of model {:?}", model.name.as_str());
-    match model.unready.get(&version) {
-        None => Failure::new(Code::VersionUnknown, format!("there is no {of}")),
-        Some(Unready { state: VersionState::Quarantined, .. }) => {
-            Failure::new(Code::VersionQuarantined, format!("{of} is quarantined"))
-        }
-        Some(unready) => Failure::new(Code::VersionNotReady, format!("{of} is not ready: {}", unready.state.as_str())),
     }
 }

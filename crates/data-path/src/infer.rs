@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_metrics::Metrics;
-use base_routing::{Assignment, Facts, NoSuchLabel, assign};
-use base_serving::{OutcomeLedger, ServingModel, ServingVersion, Snapshot, SnapshotCell, Unready};
-use base_types::{Clock, Generation, OutcomeClass, Reason, Selector, Tensor, Version, VersionState};
+use base_routing::Facts;
+use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
+use base_types::{Clock, Generation, OutcomeClass, Reason, Selector, Tensor};
 
 use crate::course::Course;
-use crate::{Code, Failure};
+use crate::{Failure, locate};
 
 /// A decoded request.
 #[derive(Debug, Clone)]
@@ -88,9 +88,9 @@ impl Gateway {
         let snapshot = self.cell.load();
         let Some(model) = snapshot.models.get(request.model.as_str()) else {
             self.metrics.refused(None, OutcomeClass::Client);
-            return Err(no_such_model(&request.model));
+            return Err(locate::no_such_model(&request.model));
         };
-        let chosen = choose(model, request.pin.as_ref(), facts).inspect_err(|failure| {
+        let chosen = locate::choose(model, request.pin.as_ref(), facts).inspect_err(|failure| {
             self.metrics.refused(Some(&model.name), failure.class);
         })?;
         let course = Course::new(self, (model, snapshot.generation), chosen.assignment, (received, request.timeout));
@@ -103,51 +103,5 @@ impl Gateway {
 
     pub(crate) fn ledger(&self) -> &OutcomeLedger {
         &self.ledger
-    }
-}
-
-struct Chosen<'a> {
-    version: &'a Arc<ServingVersion>,
-    assignment: Assignment,
-}
-
-/// Routes, and looks the version up in the same snapshot.
-fn choose<'a>(model: &'a ServingModel, pin: Option<&Selector>, facts: &dyn Facts) -> Result<Chosen<'a>, Failure> {
-    let assignment = match (&model.route, pin) {
-        (Some(route), _) => assign(route, pin, facts, fastrand::u64(..)).map_err(|NoSuchLabel(label)| {
-            Failure::new(
-                Code::LabelUnknown,
-                format!("model {:?} has no label {:?}", model.name.as_str(), label.as_str()),
-            )
-        })?,
-        // A model without a route still answers those who name a version that is ready.
-        (None, Some(Selector::Version(version))) => Assignment::pinned(*version),
-        (None, _) => {
-            let text = format!("no version of model {:?} can take traffic yet", model.name.as_str());
-            return Err(Failure::new(Code::ModelNotReady, text));
-        }
-    };
-    match model.versions.get(&assignment.version) {
-        Some(version) => Ok(Chosen { version, assignment }),
-        None => Err(not_served(model, assignment.version)),
-    }
-}
-
-fn no_such_model(name: &str) -> Failure {
-    Failure::new(Code::ModelUnknown, format!("there is no model {name:?}"))
-}
-
-fn not_served(model: &ServingModel, version: Version) -> Failure {
-    let name = model.name.as_str();
-    match model.unready.get(&version) {
-        None => Failure::new(Code::VersionUnknown, format!("model {name:?} has no version {version}")),
-        Some(Unready { state: VersionState::Quarantined, .. }) => {
-            let text = format!("version {version} of model {name:?} is quarantined");
-            Failure::new(Code::VersionQuarantined, text)
-        }
-        Some(unready) => {
-            let text = format!("version {version} of model {name:?} is not ready: {}", unready.state.as_str());
-            Failure::new(Code::VersionNotReady, text)
-        }
     }
 }

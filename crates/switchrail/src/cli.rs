@@ -1,4 +1,168 @@
-//! placeholder
-#[derive(Debug, clap::Subcommand)]
-pub enum Command { Nothing }
-pub fn run(_: Command) -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! The operator's commands: what is, what was, what would be, and the orders. Most ask the gateway's admin API;
+//! `check`, `doctor` and some forms of the others work without one.
+//!
+//! Exit codes: 0 done, 1 refused or failed, 2 not understood (clap's own).
+//!
+//! Reading order: `gateway` (asking the admin API), `answers` (what it answers), `words` (figures as people read
+//! them), then a module for each command.
+
+mod answers;
+mod check;
+mod doctor;
+mod explain;
+mod gateway;
+mod history;
+mod order;
+mod status;
+mod words;
+
+use std::io::{ErrorKind, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use thiserror::Error;
+
+/// Commands for operators.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows what is in force: models, versions, shares, trials and their evidence, quarantine
+    Status(status::StatusArguments),
+    /// Shows who or what changed routing, when, from what to what, and on what evidence
+    History(history::HistoryArguments),
+    /// Gives a version a share of the traffic, judged against the stable version
+    Canary(order::CanaryArguments),
+    /// Gives a version all traffic; the stable version stays ready until that is confirmed
+    Promote(order::PromoteArguments),
+    /// Takes candidates out of the traffic, or returns to the version confirmed before
+    Rollback(order::RollbackArguments),
+    /// Lets a quarantined version back
+    Release(order::ReleaseArguments),
+    /// Says which version a request would get, and why
+    Explain(explain::ExplainArguments),
+    /// Says what an edit of routing.toml would change
+    Diff(check::DiffArguments),
+    /// Checks configuration files and tells everything that is wrong with them
+    Check(check::CheckArguments),
+    /// Says what is there and what is missing to serve
+    Doctor(doctor::DoctorArguments),
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+enum CliError {
+    /// Nobody answered.
+    #[error(
+        "cannot reach the gateway at {address}: {reason}. Is it running? It listens for operators on its admin \
+         address (printed when it is ready, 127.0.0.1:8003 by default); name another one with --admin HOST:PORT"
+    )]
+    Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// Something answered that is no gateway.
+    #[error("{address} does not answer like an admin API ({reason}): check --admin")]
+    Foreign {
+        /// Where.
+        address: String,
+        /// What was odd.
+        reason: String,
+    },
+    /// The gateway said no.
+    #[error("{error} [{code}]")]
+    Refused {
+        /// Stable code.
+        code: String,
+        /// In a sentence, with the remedy.
+        error: String,
+    },
+    /// The token cannot be had.
+    #[error(transparent)]
+    Token(#[from] control_admin::TokenError),
+    /// A file cannot be read.
+    #[error("cannot read {}", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file is invalid; its problems were printed.
+    #[error("{} is not valid: nothing was compared", .0.display())]
+    Invalid(PathBuf),
+    /// The journal cannot be read.
+    #[error("cannot read the journal of {}", .path.display())]
+    Journal {
+        /// The state directory.
+        path: PathBuf,
+        /// Why.
+        source: control_registry::journal::JournalError,
+    },
+    /// The file routes no such model.
+    #[error(transparent)]
+    Unroutable(#[from] control_config::Unroutable),
+    /// A name that is none.
+    #[error(transparent)]
+    Name(#[from] base_types::NameError),
+    /// The output cannot be written.
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
+}
+
+/// How a command that did its work ends: `check` and `doctor` may find that something is wrong.
+type Finished = Result<ExitCode, CliError>;
+
+/// Runs a command.
+pub fn run(command: Command) -> ExitCode {
+    let result = match command {
+        Command::Status(arguments) => status::run(&arguments),
+        Command::History(arguments) => history::run(&arguments),
+        Command::Canary(arguments) => order::canary(&arguments),
+        Command::Promote(arguments) => order::promote(&arguments),
+        Command::Rollback(arguments) => order::rollback(&arguments),
+        Command::Release(arguments) => order::release(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Diff(arguments) => check::diff(&arguments),
+        Command::Check(arguments) => check::check(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("switchrail: {}", with_causes(&error));
+        ExitCode::FAILURE
+    })
+}
+
+/// An error with its causes in one line.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    printable(&text)
+}
+
+/// Prints text. A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(printable(text).as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(CliError::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints JSON as it came.
+fn print_json(value: &serde_json::Value) -> Result<(), CliError> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Texts from models and callers pass through here: none of them may steer the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests;

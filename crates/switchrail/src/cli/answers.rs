@@ -1,0 +1,187 @@
+//! What the admin API answers, as far as it is shown. What a newer gateway adds is passed over.
+
+use serde::Deserialize;
+
+/// `GET /v1/status`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) generation: u64,
+    pub(super) started: bool,
+    pub(super) models: Vec<Model>,
+    pub(super) quarantine: Vec<Quarantined>,
+    pub(super) config: Config,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Config {
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A remark on a file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Problem {
+    pub(super) file: String,
+    pub(super) line: u64,
+    pub(super) column: u64,
+    pub(super) severity: String,
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) stable: Option<u64>,
+    pub(super) phase: String,
+    pub(super) versions: Vec<Version>,
+    pub(super) trials: Vec<Trial>,
+    pub(super) notices: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    pub(super) version: u64,
+    pub(super) state: String,
+    pub(super) digest: Option<String>,
+    pub(super) reason: Option<Reason>,
+    pub(super) share_wanted: f64,
+    pub(super) share_actual: Option<f64>,
+    pub(super) load_seconds: Option<f64>,
+    pub(super) memory_bytes: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Reason {
+    pub(super) code: String,
+    pub(super) text: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Trial {
+    pub(super) candidate: u64,
+    pub(super) stable: u64,
+    pub(super) since_unix_ms: u64,
+    pub(super) mode: String,
+    pub(super) evidence: Evidence,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Quarantined {
+    pub(super) model: String,
+    pub(super) version: u64,
+    pub(super) digest: String,
+    pub(super) cause: String,
+    pub(super) since_unix_ms: u64,
+}
+
+/// The numbers of a trial. Logarithms of nothing come as null.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Evidence {
+    pub(super) rules: Vec<Rule>,
+    pub(super) all_rules: Sum,
+    pub(super) promotion: Promotion,
+    pub(super) fault_rate: FaultRates,
+    pub(super) crashes: Crashes,
+    pub(super) candidate: Option<u64>,
+    pub(super) stable: Option<u64>,
+    pub(super) cause: Option<String>,
+    pub(super) verdict: Option<Verdict>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Rule {
+    pub(super) rule: String,
+    pub(super) faults: u64,
+    pub(super) others: u64,
+    pub(super) log_e: Option<f64>,
+    pub(super) threshold: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Sum {
+    pub(super) log_e: Option<f64>,
+    pub(super) threshold: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Promotion {
+    pub(super) log_e: Option<f64>,
+    pub(super) threshold: Option<f64>,
+    pub(super) proven: bool,
+    pub(super) clean_requests_needed: u64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FaultRates {
+    pub(super) candidate: Interval,
+    pub(super) stable: Interval,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Interval {
+    pub(super) low: Option<f64>,
+    pub(super) high: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Crashes {
+    pub(super) exits: u64,
+    pub(super) requests: u64,
+}
+
+/// A verdict's grounds: those of a classic window have a value and a bound.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Verdict {
+    pub(super) rule: Option<String>,
+    pub(super) value: Option<f64>,
+    pub(super) bound: Option<f64>,
+    pub(super) requests: Option<u64>,
+    pub(super) window_seconds: Option<f64>,
+}
+
+/// A row of `GET /v1/history`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Row {
+    pub(super) seq: u64,
+    pub(super) at: String,
+    pub(super) actor: String,
+    pub(super) action: String,
+    pub(super) model: Option<String>,
+    pub(super) version: Option<u64>,
+    pub(super) generation: Option<u64>,
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
+    pub(super) reason: Option<String>,
+    #[serde(default)]
+    pub(super) evidence: serde_json::Value,
+}
+
+/// The answer to an order.
+#[derive(Debug, Deserialize)]
+pub(super) struct Done {
+    pub(super) message: String,
+    pub(super) generation: u64,
+}
+
+/// The answer of an explanation.
+#[derive(Debug, Deserialize)]
+pub(super) struct Explained {
+    pub(super) sentences: Vec<String>,
+    #[serde(default)]
+    pub(super) by_chance: bool,
+}
+
+/// A change of a routing file.
+#[derive(Debug, Deserialize)]
+pub(super) struct Difference {
+    pub(super) text: String,
+}

@@ -1,0 +1,125 @@
+//! `switchrail history`: who or what changed routing, when, from what to what, why, and on what evidence.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use base_types::{Clock, ModelName, SystemClock};
+use clap::Args;
+use control_admin::{show, time};
+use control_registry::journal::{History, HistoryQuery};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answers::{Evidence, Row};
+use super::gateway::GatewayArguments;
+use super::{CliError, Finished, print, print_json, words};
+
+/// Arguments of `switchrail history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    /// Only this model
+    #[arg(long)]
+    model: Option<ModelName>,
+    /// Only since then: a span such as 30m, 12h or 7d, or a moment such as 2026-01-31 or 2026-01-31T08:00:00Z
+    #[arg(long, value_name = "WHEN", value_parser = since)]
+    since: Option<Since>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    /// Only those before this number, to page on
+    #[arg(long, value_name = "SEQ")]
+    before: Option<u64>,
+    /// Read the journal of this state directory, without a gateway
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["admin", "token_file"])]
+    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayArguments,
+}
+
+/// From when on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Since {
+    Unix(u64),
+    Ago(std::time::Duration),
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &HistoryArguments) -> Finished {
+    let since = arguments.since.map(|since| since.unix_ms(SystemClock.unix_ms()));
+    let answer = match &arguments.state_dir {
+        Some(state_dir) => offline(arguments, state_dir, since)?,
+        None => online(arguments, since)?,
+    };
+    if arguments.gateway.json {
+        print_json(&answer)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = answer["rows"].as_array().cloned().unwrap_or_default();
+    let blocks: Vec<String> = rows.into_iter().filter_map(|row| Some(block(&Row::deserialize(row).ok()?))).collect();
+    print(&if blocks.is_empty() { "nothing is recorded\n".to_owned() } else { blocks.concat() })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn online(arguments: &HistoryArguments, since: Option<u64>) -> Result<Value, CliError> {
+    let mut query = vec![("limit", arguments.limit.to_string())];
+    query.extend(arguments.model.iter().map(|model| ("model", model.to_string())));
+    query.extend(since.map(|ms| ("since_unix_ms", ms.to_string())));
+    query.extend(arguments.before.map(|seq| ("before", seq.to_string())));
+    arguments.gateway.gateway()?.get("/v1/history", &query)
+}
+
+fn offline(arguments: &HistoryArguments, state_dir: &Path, since: Option<u64>) -> Result<Value, CliError> {
+    let query = HistoryQuery {
+        model: arguments.model.clone(),
+        since_unix_ms: since,
+        before_seq: arguments.before,
+        limit: Some(arguments.limit.into()),
+    };
+    let rows = History::open(state_dir).and_then(|history| history.query(&query));
+    let rows = rows.map_err(|source| CliError::Journal { path: state_dir.to_owned(), source })?;
+    Ok(json!({ "rows": rows.iter().map(show::row).collect::<Vec<_>>() }))
+}
+
+/// One row as a few lines.
+fn block(row: &Row) -> String {
+    let subject = match (&row.model, row.version) {
+        (Some(model), Some(version)) => format!(" {model} {version}"),
+        (Some(model), None) => format!(" {model}"),
+        _ => String::new(),
+    };
+    let generation = row.generation.map(|g| format!(", generation {g}")).unwrap_or_default();
+    let mut text = format!("{}  {}{subject} by {}  (#{}{generation})\n", row.at, row.action, row.actor, row.seq);
+    let change = match (&row.before, &row.after) {
+        (Some(before), Some(after)) => Some(format!("{before}  →  {after}")),
+        (None, Some(after)) => Some(format!("→  {after}")),
+        (Some(before), None) => Some(format!("{before}  →")),
+        (None, None) => None,
+    };
+    // Evidence of another shape is shown by --json.
+    let evidence = Evidence::deserialize(&row.evidence).ok().and_then(|evidence| words::one_line(&evidence));
+    let lines = [
+        change.map(|change| format!("    {change}\n")),
+        row.reason.as_ref().map(|reason| format!("    why: {}\n", reason.replace('\n', " "))),
+        evidence.map(|evidence| format!("    evidence: {evidence}\n")),
+    ];
+    text.extend(lines.into_iter().flatten());
+    text
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    let span = time::parse_span(text).map(Since::Ago);
+    let moment = || time::parse_rfc3339(text).map(Since::Unix);
+    span.or_else(moment).ok_or_else(|| "a span such as 30m, 12h or 7d, or a moment such as 2026-01-31T08:00:00Z".to_owned())
+}
+
+impl Since {
+    fn unix_ms(self, now_unix_ms: u64) -> u64 {
+        match self {
+            Self::Unix(ms) => ms,
+            Self::Ago(span) => now_unix_ms.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

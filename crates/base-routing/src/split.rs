@@ -130,7 +130,8 @@ impl Split {
     /// The share of the traffic that reaches a version, redirected arms counted as `stable`.
     pub fn share(&self, version: Version, stable: Version) -> f64 {
         let answers = |a: &&Arm| if a.is_redirected { stable == version } else { a.version == version };
-        self.arms.iter().filter(answers).map(|a| a.weight).sum::<f64>() / self.total
+        // An empty sum of floats is -0, which would show.
+        self.arms.iter().filter(answers).fold(0.0, |sum, a| sum + a.weight) / self.total
     }
 
     /// The share of `candidate` among the traffic of `candidate` and `stable` alone: what a comparison of the

@@ -112,11 +112,8 @@ impl Core {
     fn show_shares(&self, state: &State, name: &ModelName) {
         let Some(model) = state.models.get(name) else { return };
         for version in model.versions.keys() {
-            let arms = model.route.iter().flat_map(|r| r.split.arms().iter().map(move |a| (a, r)));
-            let total: f64 = model.route.iter().flat_map(|r| r.split.arms()).map(|a| a.weight).sum();
-            let of_version = |(a, _): &(&base_routing::Arm, &ModelRoute)| a.version == *version;
-            let wanted: f64 = arms.filter(of_version).map(|(a, _)| a.weight).sum();
-            self.metrics.set_share_wanted(name, *version, if total > 0.0 { wanted / total } else { 0.0 });
+            let share = model.route.as_ref().map_or(0.0, |r| r.split.share(*version, r.stable));
+            self.metrics.set_share_wanted(name, *version, share);
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `switchrail check`, which tells everything that is wrong with configuration files, and `switchrail diff`, which
 //! says what an edit of routing.toml would change.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -140,10 +139,8 @@ impl Findings {
 
     fn text(&self) -> String {
         let file = self.file.display();
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        self.diagnostics.iter().for_each(|diagnostic| drop(writeln!(text, "{diagnostic}")));
-        self.misfits.iter().for_each(|misfit| drop(writeln!(text, "{file}: error: {misfit}")));
+        let mut text: String = self.diagnostics.iter().map(|diagnostic| format!("{diagnostic}\n")).collect();
+        text.extend(self.misfits.iter().map(|misfit| format!("{file}: error: {misfit}\n")));
         let (n_errors, n_remarks) = (self.n_errors(), self.diagnostics.len() + self.misfits.len());
         let result = match (n_errors, n_remarks) {
             (0, 0) => "valid".to_owned(),

@@ -49,6 +49,9 @@ pub fn explained(route: &ModelRoute, request: &DescribedRequest) -> Result<Value
     // A redirected rule to one version, or a split of one arm, leaves nothing to chance.
     let is_by_chance = is_drawn && explanation.arms.len() > 1;
     let mut sentences = explanation.sentences();
+    if request.key.is_some() && route.sticky.is_empty() {
+        sentences.push("this model looks for no sticky key, so the one given plays no part".to_owned());
+    }
     if is_by_chance && request.draw.is_none() {
         sentences.push(format!("no sticky key: each request is drawn anew; this draw was {draw}"));
     }

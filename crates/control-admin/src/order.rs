@@ -103,9 +103,19 @@ async fn carry_out(app: &App, model: &str, operation: Operation, who: Who) -> An
     }
     let peer = who.peer.remote;
     let order = Order { model, operation, actor: actor(&who)?, reason: reason(who.reason)? };
-    tracing::info!(%peer, actor = order.actor, model = %order.model, operation = ?order.operation, "ordered");
+    // The journal has the rest, but no port.
+    tracing::info!(%peer, actor = order.actor, model = %order.model, operation = name(&order.operation), "ordered");
     let done = app.control.order(order).await?;
     Ok(Json(json!({ "message": done.message, "generation": done.generation, "provisional": done.is_provisional })))
+}
+
+fn name(operation: &Operation) -> &'static str {
+    match operation {
+        Operation::Canary { .. } => "canary",
+        Operation::Promote { .. } => "promote",
+        Operation::Rollback { .. } => "rollback",
+        Operation::Release { .. } => "release",
+    }
 }
 
 /// The name given, and the address it came from where that is another machine.

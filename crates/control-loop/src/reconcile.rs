@@ -13,6 +13,9 @@ use crate::load::{LoadRequest, LoaderJob};
 use crate::state::{Entry, Model, State};
 use crate::turn::Core;
 
+/// Refused folders that are remembered as told.
+const TOLD_REFUSALS_MAX: usize = 10_000;
+
 impl Core {
     /// Looks at the repository and acts on what it sees. A repository that cannot be read changes nothing.
     pub(crate) fn look(&self) {
@@ -141,6 +144,10 @@ impl Core {
             let model = what.split('/').next().unwrap_or_default();
             let known = if ModelName::new(model).is_ok() { model } else { "" };
             self.metrics.version_refused(known, refusal.code.as_str());
+            // Forgetting means telling again, nothing worse.
+            if state.told_refusals.len() >= TOLD_REFUSALS_MAX {
+                state.told_refusals.clear();
+            }
             state.told_refusals.insert(what.to_owned(), text);
         }
     }

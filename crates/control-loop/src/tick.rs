@@ -13,7 +13,7 @@ use crate::turn::Core;
 /// Seconds over which the actual share is measured.
 const SHARE_SECONDS: usize = 10;
 /// Generations reserved ahead: publications that may happen while the disk is away.
-const RESERVE: u64 = 1024;
+pub(crate) const RESERVE: u64 = 1024;
 /// The words of a rollout's phase in metrics.
 const PHASES: [&str; 4] = ["canary", "provisional", "interrupted", "settled"];
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_serving::{Judge, SnapshotCell};
-use base_types::{Clock, Digest, VersionId, VersionState};
+use base_types::{Clock, Digest, Generation, VersionId, VersionState};
 use control_config::{Diagnostic, FileEvent, WatchError, WatchOptions, Watched, Watcher};
 use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row};
 use control_registry::repository::{ScanOptions, Stamp, scan};
@@ -20,9 +20,10 @@ use tracing::{error, info};
 
 use crate::load::{LoadContext, LoadResult, Loader, LoaderJob};
 use crate::order::{Done, Order, Refused, refuse};
-use crate::recorder::Recorder;
+use crate::recorder::{Job, Recorder};
 use crate::recover::recover;
 use crate::state::{State, is_due};
+use crate::tick::RESERVE;
 use crate::webhook::Webhook;
 use crate::{load, view};
 
@@ -142,22 +143,35 @@ impl Control {
     /// Recovers the state, reads routing.toml and the repository, and begins to load.
     pub fn start(
         settings: Settings,
-        (journal, recovered): (Journal, Recovered),
+        (mut journal, recovered): (Journal, Recovered),
         connections: Connections,
     ) -> Result<Self, ControlError> {
         let Connections { cell, metrics, clock, started, loader, crashed } = connections;
         // A repository that cannot be read at start is a mistake to be told, not an empty one.
         scan(&settings.repository, &settings.scan, clock.unix_ms())?;
         let trials = journal.trials();
+        let reserved = recovered.generation_floor.0 + RESERVE;
+        // A full disk must not keep the gateway from starting; the next tick tries again.
+        let reserved = match journal.reserve_generations(Generation(reserved)) {
+            Ok(()) => reserved,
+            Err(error) if error.is_storage() => recovered.generation_floor.0,
+            Err(error) => return Err(error.into()),
+        };
         let mut threads = Vec::new();
         let (recorder, thread) = Recorder::start(journal, metrics.clone())?;
         threads.push(thread);
         let (webhook, thread) = Webhook::start(settings.webhooks.clone(), metrics.clone())?;
         threads.extend(thread);
-        let (state, entries) = recover(&recovered, crashed, clock.unix_ms());
-        recorder.now(entries, None)?;
-        for digest in &recovered.pending_quarantines {
-            trials.finish(digest)?;
+        let (mut state, entries) = recover(&recovered, crashed, clock.unix_ms());
+        state.reserved = reserved;
+        match recorder.now(entries.clone(), None) {
+            Ok(_) => recovered.pending_quarantines.iter().try_for_each(|digest| trials.finish(digest))?,
+            // What is known is in force, and the markers stay; the entries are kept until the disk takes them.
+            Err(error) if error.is_storage() => {
+                error!(%error, "the start cannot be recorded yet");
+                entries.into_iter().for_each(|entry| recorder.later(Job::Append(Box::new(entry))));
+            }
+            Err(error) => return Err(error.into()),
         }
         let (events, received) = channel();
         let (loader_jobs, jobs) = channel();

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use base_types::Reason;
+use base_types::{DataType, Reason};
 use data_codec::{AnswerHead, DecodedInfer, Mistake, Parameter, decode_infer, encode_answer};
 use data_path::{Answer, Code, Failure, InferRequest, Served};
 use http::header::CONTENT_ENCODING;
@@ -19,6 +19,8 @@ use crate::path::Target;
 use crate::reply::{ReplyBody, json};
 use crate::respond;
 
+/// Types that JSON does not carry, as Triton has it.
+const UNCARRIED: [DataType; 2] = [DataType::Fp16, DataType::Bf16];
 /// The caller's own deadline, in milliseconds. Wins over the protocol's parameter.
 const TIMEOUT_HEADER: &str = "switchrail-timeout-ms";
 /// The protocol's own way to set a deadline, in microseconds; 0 means none.
@@ -116,6 +118,7 @@ impl Edge {
             pin: target.pin.clone(),
             inputs: request.inputs,
             outputs: request.outputs.into_iter().map(|output| output.name).collect(),
+            uncarried: &UNCARRIED,
             timeout,
         };
         call.is_counted.store(true, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use base_serving::{ServingModel, ServingVersion};
-use base_types::{Tensor, TensorSpec};
+use base_types::{DataType, Tensor, TensorSpec};
 
 use crate::{Code, Failure};
 
@@ -54,8 +54,28 @@ fn check_one(model: &ServingModel, version: &ServingVersion, input: &Tensor, spe
     }
 }
 
+/// What the caller wants to have back.
+pub(crate) struct Wanted {
+    /// Names of outputs; empty means all.
+    pub(crate) names: Vec<String>,
+    /// Types the caller's wire cannot carry.
+    pub(crate) uncarried: &'static [DataType],
+}
+
 /// The positions of the wanted outputs; all of them when none is named.
-pub(crate) fn outputs(version: &ServingVersion, names: &[String]) -> Result<Arc<[usize]>, Failure> {
+pub(crate) fn outputs(version: &ServingVersion, Wanted { names, uncarried }: &Wanted) -> Result<Arc<[usize]>, Failure> {
+    let positions = positions(version, names)?;
+    let mut wanted = positions.iter().map(|index| &version.signature.outputs[*index]);
+    match wanted.find(|spec| uncarried.contains(&spec.datatype)) {
+        Some(spec) => {
+            let text = format!("output {spec} of {} cannot be carried here: leave it out with `outputs`", version.id);
+            Err(Failure::new(Code::Unsupported, text))
+        }
+        None => Ok(positions),
+    }
+}
+
+fn positions(version: &ServingVersion, names: &[String]) -> Result<Arc<[usize]>, Failure> {
     let specs = &version.signature.outputs;
     if names.is_empty() {
         return Ok((0..specs.len()).collect());

@@ -10,6 +10,7 @@ use base_serving::{Attempt, Rerun, ServingModel, ServingVersion};
 use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Reason, Tensor};
 
 use crate::attempt::{Tried, Why, Work, attempt};
+use crate::check::Wanted;
 use crate::{Answer, Code, Failure, Gateway, InferRequest, Served, check};
 
 /// One request under way. Dropping it before its end records a cancelled request.
@@ -62,7 +63,8 @@ impl<'a> Course<'a> {
         request: InferRequest,
     ) -> Result<Answer, Failure> {
         let reason = self.assignment.reason;
-        let work = self.check(version, request.inputs, &request.outputs).map_err(|failure| {
+        let wanted = Wanted { names: request.outputs, uncarried: request.uncarried };
+        let work = self.check(version, request.inputs, &wanted).map_err(|failure| {
             self.end_request(version, reason, failure.class);
             Failure { served: Some(self.served(version)), reason: Some(reason), ..failure }
         })?;
@@ -82,13 +84,13 @@ impl<'a> Course<'a> {
             (result, _) => return self.end(version, reason, Tried { result, ..first }),
         };
         tracing::debug!(version = %version.id, detail = why, "version fault: stable is asked");
-        self.fall_back(stable, inputs.to_vec(), &request.outputs, why).await
+        self.fall_back(stable, inputs.to_vec(), &wanted, why).await
     }
 
-    fn check(&self, version: &ServingVersion, inputs: Vec<Tensor>, outputs: &[String]) -> Result<Work, Failure> {
+    fn check(&self, version: &ServingVersion, inputs: Vec<Tensor>, wanted: &Wanted) -> Result<Work, Failure> {
         Ok(Work {
             inputs: check::inputs(self.model, version, inputs)?,
-            outputs: check::outputs(version, outputs)?,
+            outputs: check::outputs(version, wanted)?,
             deadline: self.deadline,
             is_callers_deadline: self.is_callers_deadline,
             limits: self.model.limits.clone(),
@@ -115,7 +117,7 @@ impl<'a> Course<'a> {
         &mut self,
         stable: &'a Arc<ServingVersion>,
         inputs: Vec<Tensor>,
-        outputs: &[String],
+        wanted: &Wanted,
         detail: String,
     ) -> Result<Answer, Failure> {
         let has_time = self.gateway.clock().now() < self.deadline;
@@ -126,7 +128,7 @@ impl<'a> Course<'a> {
         } else {
             None
         };
-        let work = match (refused, self.check(stable, inputs, outputs)) {
+        let work = match (refused, self.check(stable, inputs, wanted)) {
             (None, Ok(work)) => work,
             // Stable cannot take the input at all: the signatures differ where the gate let them.
             (None, Err(_)) => return self.end_without_fallback(FallbackResult::Failed, detail),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base_metrics::Metrics;
 use base_routing::Facts;
 use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
-use base_types::{Clock, Generation, OutcomeClass, Reason, Selector, Tensor};
+use base_types::{Clock, DataType, Generation, OutcomeClass, Reason, Selector, Tensor};
 
 use crate::course::Course;
 use crate::{Failure, locate};
@@ -22,6 +22,8 @@ pub struct InferRequest {
     pub inputs: Vec<Tensor>,
     /// Names of the wanted outputs, in the wanted order; empty means all.
     pub outputs: Vec<String>,
+    /// Types of outputs that the caller's wire cannot carry: refused before the model runs.
+    pub uncarried: &'static [DataType],
     /// The caller's own deadline, counted from now.
     pub timeout: Option<Duration>,
 }

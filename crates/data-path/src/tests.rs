@@ -164,6 +164,7 @@ fn request(pin: Option<&str>) -> InferRequest {
         pin: pin.map(|p| p.parse().unwrap()),
         inputs: vec![row("b", 2), row("a", 2)],
         outputs: vec![],
+        uncarried: &[DataType::Fp16],
         timeout: None,
     }
 }
@@ -266,6 +267,14 @@ async fn callers_mistakes_are_the_callers() {
         .map(|l| l.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
     assert_eq!(counted, n_cases as u64, "every request is counted once:\n{text}");
+}
+
+#[tokio::test]
+async fn an_output_the_wire_cannot_carry_is_refused_before_the_run() {
+    let world = world(Does::Answer, Does::Answer);
+    let failure = world.ask(InferRequest { uncarried: &[DataType::Fp32], ..request(None) }).await.unwrap_err();
+    assert_eq!((failure.code, failure.class), (Code::Unsupported, OutcomeClass::Client));
+    assert_eq!(world.count("attempts", 2, "ok", "split"), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,15 @@ fn every_place_of_a_request_is_looked_at() {
 }
 
 #[test]
+fn a_key_nobody_looks_for_is_said_to_play_no_part() {
+    let route = route("[models.m]\nstable = 1\nsplit = { 1 = 50, 2 = 50 }\n");
+    let request = DescribedRequest { key: Some("7".to_owned()), ..DescribedRequest::default() };
+    let explained = explained(&route, &request).unwrap();
+    assert_eq!(explained["by_chance"], true);
+    assert!(explained["sentences"].to_string().contains("plays no part"), "{explained}");
+}
+
+#[test]
 fn chance_is_named_and_can_be_repeated() {
     let route = route(TEXT);
     let request = DescribedRequest::default();

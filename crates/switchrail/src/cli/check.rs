@@ -144,8 +144,8 @@ impl Findings {
         let (n_errors, n_remarks) = (self.n_errors(), self.diagnostics.len() + self.misfits.len());
         let result = match (n_errors, n_remarks) {
             (0, 0) => "valid".to_owned(),
-            (0, n) => format!("valid, with {n} warnings"),
-            (n, _) => format!("not valid, {n} errors"),
+            (0, n) => format!("valid; warnings: {n}"),
+            (n, _) => format!("not valid; errors: {n}"),
         };
         text + &format!("{file}: {result}\n")
     }

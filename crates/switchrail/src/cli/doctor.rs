@@ -111,8 +111,8 @@ fn page(findings: &[Finding]) -> String {
     let count = |grade| findings.iter().filter(|f| f.grade == grade).count();
     let result = match (count(Grade::Bad), count(Grade::Doubtful)) {
         (0, 0) => "nothing is in the way of serving".to_owned(),
-        (0, n) => format!("nothing is in the way of serving; {n} warnings"),
-        (n, _) => format!("{n} things are in the way of serving"),
+        (0, n) => format!("nothing is in the way of serving; warnings: {n}"),
+        (n, _) => format!("something is in the way of serving; errors: {n}"),
     };
     findings.iter().map(line).collect::<String>() + &result + "\n"
 }

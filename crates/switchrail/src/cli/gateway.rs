@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(40);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// How to reach the gateway, and how to show what it says.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct GatewayArguments {
     /// The gateway's admin address [default: SWITCHRAIL_ADMIN, else 127.0.0.1:8003]
     #[arg(long, value_name = "HOST:PORT")]
@@ -104,6 +104,7 @@ impl Gateway {
             Err(ureq::Error::Protocol(error)) => {
                 return Err(CliError::Foreign { address, reason: error.to_string() });
             }
+            Err(ureq::Error::Io(error)) => return Err(CliError::Unreachable { address, reason: error.to_string() }),
             Err(error) => return Err(CliError::Unreachable { address, reason: error.to_string() }),
         };
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();

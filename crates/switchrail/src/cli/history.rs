@@ -55,8 +55,8 @@ pub(super) fn run(arguments: &HistoryArguments) -> Finished {
         return Ok(ExitCode::SUCCESS);
     }
     let rows = answer["rows"].as_array().cloned().unwrap_or_default();
-    let blocks: Vec<String> = rows.into_iter().filter_map(|row| Some(block(&Row::deserialize(row).ok()?))).collect();
-    print(&if blocks.is_empty() { "nothing is recorded\n".to_owned() } else { blocks.concat() })?;
+    let rows: Vec<Row> = rows.into_iter().filter_map(|row| Row::deserialize(row).ok()).collect();
+    print(&page(&rows, arguments.limit.into()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -78,6 +78,16 @@ fn offline(arguments: &HistoryArguments, state_dir: &Path, since: Option<u64>) -
     let rows = History::open(state_dir).and_then(|history| history.query(&query));
     let rows = rows.map_err(|source| CliError::Journal { path: state_dir.to_owned(), source })?;
     Ok(json!({ "rows": rows.iter().map(show::row).collect::<Vec<_>>() }))
+}
+
+fn page(rows: &[Row], limit: usize) -> String {
+    let mut text: String = rows.iter().map(block).collect();
+    match rows.last() {
+        None => text.push_str("nothing is recorded\n"),
+        Some(last) if rows.len() == limit => text.push_str(&format!("there may be more: --before {}\n", last.seq)),
+        Some(_) => {}
+    }
+    text
 }
 
 /// One row as a few lines.

@@ -4,7 +4,8 @@ use super::answers::{Evidence, Problem, Rule, Verdict};
 
 /// A share or a rate: `25 %`, `0.14 %`.
 pub(super) fn percent(share: f64) -> String {
-    let value = share * 100.0;
+    // An empty sum of shares is minus zero.
+    let value = share * 100.0 + 0.0;
     let n_digits = match value.abs() {
         v if v >= 99.95 || v == 0.0 => 0,
         v if v >= 1.0 => 1,
@@ -39,9 +40,13 @@ pub(super) fn bytes(n: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// A duration of a load: `0.12 s`.
+/// How long a load took: `5 ms`, `1.2 s`.
 pub(super) fn seconds(s: f64) -> String {
-    if s < 10.0 { format!("{s:.2} s") } else { format!("{s:.0} s") }
+    match s {
+        s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
+        s if s < 10.0 => format!("{s:.1} s"),
+        s => format!("{s:.0} s"),
+    }
 }
 
 /// A remark on a file as compilers write it.
@@ -93,18 +98,18 @@ fn faults(evidence: &Evidence) -> String {
 fn suspicion(evidence: &Evidence) -> String {
     let (log_e, threshold) = (evidence.all_rules.log_e, evidence.all_rules.threshold);
     let is_over = matches!((log_e, threshold), (Some(e), Some(t)) if e >= t);
-    let state = if is_over { "the evidence is over the threshold" } else { "no verdict" };
-    format!("rollback: {state}, evidence {} of {}", figure(log_e), figure(threshold))
+    let state = if is_over { "due" } else { "not due" };
+    format!("rollback: {state}; the evidence of harm is {}, the verdict comes at {}", figure(log_e), figure(threshold))
 }
 
 fn proof(evidence: &Evidence) -> String {
     let promotion = &evidence.promotion;
-    let figures = format!("evidence {} of {}", figure(promotion.log_e), figure(promotion.threshold));
+    let figures = format!("the proof is {} of {}", figure(promotion.log_e), figure(promotion.threshold));
     if promotion.proven {
-        return format!("promotion: proven, {figures}");
+        return format!("promotion: proven; {figures}");
     }
     let needed = count(promotion.clean_requests_needed);
-    format!("promotion: not proven, {figures}; {needed} more requests without a fault would prove it")
+    format!("promotion: not proven; {figures}, {needed} more requests without a fault would complete it")
 }
 
 fn grounds(evidence: &Evidence, verdict: &Verdict) -> Option<String> {

@@ -38,7 +38,7 @@ fn described(folder: &Path, found: &Scan) -> Finding {
     let usable = |entry: &VersionEntry| !matches!(entry, VersionEntry::Refused(_));
     let n_versions: usize = found.models.values().map(|m| m.versions.values().filter(|v| usable(v)).count()).sum();
     let refused = refused(found);
-    let mut text = format!("{} models, {n_versions} versions in {}", found.models.len(), folder.display());
+    let mut text = format!("models: {}, versions: {n_versions}, in {}", found.models.len(), folder.display());
     if n_versions == 0 {
         text.push_str("; versions belong at <model>/<version>/model.onnx");
     }

@@ -160,11 +160,17 @@ impl Gateway {
 
     /// Waits until the admin API shows what is wanted of the model.
     pub fn wait(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value, BenchError> {
-        self.wait_for(&format!("/v1/models/{MODEL}"), what, is_so)
+        self.wait_for(&format!("/v1/models/{MODEL}"), LOOK_INTERVAL, what, is_so)
     }
 
-    /// Waits until the admin API shows what is wanted.
-    pub fn wait_for(&self, path: &str, what: &str, is_so: impl Fn(&Value) -> bool) -> Result<Value, BenchError> {
+    /// Waits until the admin API shows what is wanted, asking again after each interval.
+    pub fn wait_for(
+        &self,
+        path: &str,
+        interval: Duration,
+        what: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Result<Value, BenchError> {
         let began = Instant::now();
         loop {
             // The model is not known until its folder was seen.
@@ -177,7 +183,7 @@ impl Gateway {
                     let seen = format!("{seen}\n{}", self.server.last_log());
                     return Err(BenchError::Timeout { what: what.to_owned(), seconds: WAIT_MAX.as_secs(), seen });
                 }
-                _ => std::thread::sleep(LOOK_INTERVAL),
+                _ => std::thread::sleep(interval),
             }
         }
     }
@@ -199,7 +205,8 @@ impl Gateway {
     }
 }
 
-fn version_of(model: &Value, version: u64) -> Option<&Value> {
+/// What the admin API says of a version.
+pub fn version_of(model: &Value, version: u64) -> Option<&Value> {
     // Whether a number or a text, it reads the same.
     let is_it = |v: &&Value| v["version"].to_string().trim_matches('"') == version.to_string();
     model["versions"].as_array()?.iter().find(is_it)

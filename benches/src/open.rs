@@ -7,7 +7,7 @@
 
 use std::io;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -72,7 +72,10 @@ impl Record {
         }
         let n_all = self.n_failed + self.samples.len() as u64;
         let text = self.failures.join("\n  ");
-        Err(BenchError::Incorrect(format!("{} of {n_all} requests failed or were misattributed:\n  {text}", self.n_failed)))
+        Err(BenchError::Incorrect(format!(
+            "{} of {n_all} requests failed or were misattributed:\n  {text}",
+            self.n_failed
+        )))
     }
 
     fn absorb(&mut self, other: Self) {
@@ -130,7 +133,9 @@ struct Shared {
     began: Instant,
     interval: Duration,
     next: AtomicU32,
-    is_over: AtomicBool,
+    /// Requests due from then on are not sent; those due before are, however late it is.
+    end_ns: AtomicU64,
+    last_version: AtomicU64,
     record: Mutex<Record>,
 }
 
@@ -149,7 +154,8 @@ impl OpenLoop {
             began: Instant::now(),
             interval: Duration::from_secs_f64(1.0 / rate),
             next: AtomicU32::new(0),
-            is_over: AtomicBool::new(false),
+            end_ns: AtomicU64::new(u64::MAX),
+            last_version: AtomicU64::new(0),
             record: Mutex::default(),
         });
         let mut threads = Vec::with_capacity(N_CONNECTIONS);
@@ -166,6 +172,11 @@ impl OpenLoop {
         self.shared.now_ns()
     }
 
+    /// The version that gave the answer read last.
+    pub fn last_version(&self) -> u64 {
+        self.shared.last_version.load(Ordering::Relaxed)
+    }
+
     /// Lets the load go on for a while and says when that was.
     pub fn window(&self, duration: Duration) -> Window {
         let from_ns = self.now_ns();
@@ -173,9 +184,9 @@ impl OpenLoop {
         Window { from_ns, to_ns: self.now_ns() }
     }
 
-    /// Ends the load once the answers under way are there.
+    /// Ends the load once everything that was due is answered.
     pub fn stop(mut self) -> Result<Record, BenchError> {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.end_ns.store(self.now_ns(), Ordering::Relaxed);
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 return Err(BenchError::Incorrect("the load generator panicked".to_owned()));
@@ -189,7 +200,7 @@ impl OpenLoop {
 
 impl Drop for OpenLoop {
     fn drop(&mut self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.end_ns.store(0, Ordering::Relaxed);
     }
 }
 
@@ -207,9 +218,10 @@ impl Shared {
         }
         let mut request = Vec::new();
         let mut connection = None;
-        while !self.is_over.load(Ordering::Relaxed) {
+        loop {
             let id = self.next.fetch_add(1, Ordering::Relaxed);
             let due = HEAD_START + self.interval * id;
+            let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
             self.traffic.write(id, &mut request);
             if connection.is_none() {
                 connection = self.connect(&mut own);
@@ -217,8 +229,10 @@ impl Shared {
             if let Some(wait) = due.checked_sub(self.began.elapsed()) {
                 std::thread::sleep(wait);
             }
+            if due_ns >= self.end_ns.load(Ordering::Relaxed) {
+                break;
+            }
             let Some(open) = connection.as_mut() else { continue };
-            let due_ns = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
             if let Err(failure) = self.ask(open, id, due_ns, &request, &mut own) {
                 own.fail(failure);
                 connection = None;
@@ -245,7 +259,10 @@ impl Shared {
         let answer = connection.exchange(request).map_err(|e: io::Error| format!("request {id} got no answer: {e}"))?;
         let answered_ns = self.now_ns();
         match self.traffic.read(id, &answer) {
-            Ok(origin) => own.samples.push(Sample { id, due_ns, sent_ns, answered_ns, origin }),
+            Ok(origin) => {
+                self.last_version.store(origin.version, Ordering::Relaxed);
+                own.samples.push(Sample { id, due_ns, sent_ns, answered_ns, origin });
+            }
             Err(failure) => own.fail(failure),
         }
         Ok(())

@@ -26,18 +26,21 @@ pub fn cpu_time(pid: u32) -> Result<Duration, BenchError> {
 pub struct Memory {
     /// Resident pages.
     pub resident_bytes: u64,
-    /// Resident pages that no other process shares.
-    pub private_bytes: u64,
+    /// Resident pages that come from no file: what was allocated.
+    pub anonymous_bytes: u64,
 }
 
 /// What a process holds in memory now.
 pub fn memory(pid: u32) -> Result<Memory, BenchError> {
     let rollup = read(pid, "smaps_rollup")?;
-    let sum = |prefix: &str| -> u64 {
-        let lines = rollup.lines().filter(|line| line.starts_with(prefix));
-        lines.filter_map(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).sum::<u64>() << 10
+    let bytes = |name: &str| {
+        let kib =
+            rollup.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse::<u64>().ok());
+        let missing =
+            || BenchError::Answer { request: format!("{name} of /proc/{pid}/smaps_rollup"), answer: rollup.clone() };
+        kib.map(|kib| kib << 10).ok_or_else(missing)
     };
-    Ok(Memory { resident_bytes: sum("Rss:"), private_bytes: sum("Private_") })
+    Ok(Memory { resident_bytes: bytes("Rss:")?, anonymous_bytes: bytes("Anonymous:")? })
 }
 
 fn read(pid: u32, file: &str) -> Result<String, BenchError> {
@@ -60,7 +63,7 @@ mod tests {
             sum = (0..100_000).fold(sum, |sum, n| std::hint::black_box(sum ^ n));
         }
         let memory = memory(pid).unwrap();
-        assert!(memory.private_bytes > 1 << 16 && memory.private_bytes <= memory.resident_bytes, "{memory:?}");
+        assert!(memory.anonymous_bytes > 1 << 16 && memory.anonymous_bytes <= memory.resident_bytes, "{memory:?}");
     }
 
     #[test]

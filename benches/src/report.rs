@@ -35,9 +35,9 @@ impl Report {
             .map_err(io_at(format!("open {}", path.display())))?;
         let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let context = json!({ "bench": bench, "quick": settings.is_quick, "at_unix": at,
-            "commit": commit(settings), "machine": machine() });
+            "commit": commit(settings), "machine": machine(), "load_average": load_average() });
         println!("\n{bench}: {about}");
-        println!("  {}, commit {}", machine(), commit(settings));
+        println!("  {}, commit {}, load average before {:.1}", machine(), commit(settings), load_average());
         Ok(Self { bench, path, file, context })
     }
 
@@ -110,6 +110,12 @@ fn machine() -> String {
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let n_cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!("{} cores of {}", n_cores, model.unwrap_or("an unknown processor"))
+}
+
+/// How many threads wanted to run over the last minute: what is measured on a busy machine is worth little.
+fn load_average() -> f64 {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]

@@ -37,15 +37,15 @@ pub fn infer_request(host: &str, model: &str, version: Option<u64>, row: &[f32])
 pub struct Affine {
     host: String,
     path: String,
-    /// The first float of a request is one of this many values, evenly spread over [0, 1).
+    /// The first float of a request is one of this many values, evenly spread between 0 and 1.
     n_values: u32,
     scale: f32,
     bias: f32,
 }
 
 impl Affine {
-    /// Asks `model`, whose healthy versions all compute `x * scale + bias`. The first float of the rows goes round in
-    /// [0, 1).
+    /// Asks `model`, whose healthy versions all compute `x * scale + bias`. The first float of the rows goes round
+    /// between 0 and 1, and never is either: those are what a version is warmed up with.
     pub fn new(host: &str, model: &str, scale: f32, bias: f32) -> Self {
         Self { host: host.to_owned(), path: infer_path(model, None), n_values: 1 << 10, scale, bias }
     }
@@ -54,7 +54,7 @@ impl Affine {
         // Odd, so that all values come up, in an order without runs.
         const STRIDE: u32 = 389;
         let value = id.wrapping_mul(STRIDE) % self.n_values;
-        [value as f32 / self.n_values as f32, 1.0, 2.0, 3.0]
+        [(value as f32 + 0.5) / self.n_values as f32, 1.0, 2.0, 3.0]
     }
 }
 
@@ -112,8 +112,7 @@ fn infer_path(model: &str, version: Option<u64>) -> String {
 }
 
 fn write_infer(out: &mut Vec<u8>, host: &str, path: &str, row: &[f32]) {
-    let body =
-        format!(r#"{{"inputs":[{{"name":"x","shape":[1,{}],"datatype":"FP32","data":{row:?}}}]}}"#, row.len());
+    let body = format!(r#"{{"inputs":[{{"name":"x","shape":[1,{}],"datatype":"FP32","data":{row:?}}}]}}"#, row.len());
     write_request(out, "POST", path, host, body.as_bytes());
 }
 
@@ -134,11 +133,7 @@ fn read_infer(answer: &Answer<'_>) -> Result<(Origin, Vec<f32>), String> {
     }
     let data = body["outputs"][0]["data"].as_array().ok_or("the answer has no data")?;
     let row = data.iter().map(|v| v.as_f64().unwrap_or(f64::NAN) as f32).collect();
-    let origin = Origin {
-        version,
-        generation: number("switchrail-generation")?,
-        is_fallback: reason == "fallback",
-    };
+    let origin = Origin { version, generation: number("switchrail-generation")?, is_fallback: reason == "fallback" };
     Ok((origin, row))
 }
 

@@ -100,7 +100,8 @@ impl Infer {
     /// The request in bytes, for those who send it by hand.
     pub fn bytes(&self) -> Vec<u8> {
         let body = self.json();
-        let mut text = format!("POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", self.path(), body.len());
+        let mut text =
+            format!("POST {} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n", self.path(), body.len());
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }

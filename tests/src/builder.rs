@@ -23,6 +23,7 @@ pub struct Builder {
     has_routing: bool,
     is_signal_proof: bool,
     is_bare: bool,
+    state: PathBuf,
 }
 
 impl Default for Builder {
@@ -33,6 +34,7 @@ impl Default for Builder {
             fs::create_dir(folder.path().join(name)).expect("a folder can be made");
         }
         let builder = Self {
+            state: folder.path().join("state"),
             folder: Arc::new(folder),
             repository,
             settings: BTreeMap::new(),
@@ -108,6 +110,12 @@ impl Builder {
         self
     }
 
+    /// Keeps the state in a folder below this one.
+    pub fn state_in(mut self, folder: &Path) -> Self {
+        self.state = folder.join("state");
+        self
+    }
+
     /// Starts it as a newcomer does: no gateway.toml and no state folder, only free ports.
     pub fn bare(mut self) -> Self {
         self.is_bare = true;
@@ -141,7 +149,7 @@ impl Builder {
 
     /// The state folder.
     pub fn state_folder(&self) -> PathBuf {
-        self.folder().join("state")
+        self.state.clone()
     }
 
     /// The home folder of the process.

@@ -14,6 +14,9 @@ use testkit::repository::Repository;
 
 use crate::{Answer, Builder, Client, Infer, Metrics, PATIENCE, Response, wait_for, wait_until};
 
+/// Lines of the log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 80;
+
 /// The addresses that the ready line names.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
@@ -281,7 +284,10 @@ impl Drop for Gateway {
         let _ended = self.child.kill();
         let _ended = self.child.wait();
         if thread::panicking() {
-            eprintln!("--- log of the gateway ---\n{}--- end of the log ---", self.log());
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+            eprintln!("--- last lines of the gateway's log ---\n{}\n--- end of the log ---", last.join("\n"));
         }
     }
 }

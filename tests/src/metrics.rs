@@ -19,7 +19,8 @@ struct Series {
 impl Metrics {
     /// Reads the text.
     pub fn parse(text: &str) -> Self {
-        let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned);
+        let families =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned);
         let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         Self { families: families.collect(), series: lines.map(series).collect() }
     }

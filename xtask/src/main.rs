@@ -1,6 +1,13 @@
 //! What is not the product: set-up, checks and the demo. One module per subcommand.
 
+mod bench;
+mod check;
+mod demo;
+mod docs;
 mod runtime;
+mod test;
+mod walls;
+mod wheel;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -18,13 +25,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures the gateway, as described in docs/performance.md.
+    Bench(bench::Arguments),
+    /// Checks format, lints, walls and generated pages.
+    Check,
+    /// Writes the generated pages and tables anew.
+    Docs {
+        /// Change nothing; fail where a page is not current.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Checks the walls between crates, and licences.
+    Walls,
     /// Fetches ONNX Runtime's library, pinned and hash-checked, into `.switchrail/`.
     Setup,
+    /// Shows three versions of a real model going through their life, on the real program.
+    Demo(demo::Options),
+    /// Sets everything up and runs every test of the workspace.
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
+        Command::Bench(arguments) => bench::run(&repository_root(), &arguments),
+        Command::Check => check::run(&repository_root()).map_err(Into::into),
+        Command::Docs { check } => docs::run(&repository_root(), check).map_err(Into::into),
+        Command::Walls => walls::run(&repository_root()).map_err(Into::into),
         Command::Setup => setup(&repository_root()),
+        Command::Demo(options) => demo::run(&repository_root(), &options).map_err(Into::into),
+        Command::Test(options) => test::run(&repository_root(), &options).map_err(Into::into),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -44,10 +44,7 @@ const PINS: [Pin; 3] = [
     Pin {
         os: "macos",
         arch: "aarch64",
-        wheel: onnxruntime(
-            &["macosx_14_0_arm64"],
-            "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
-        ),
+        wheel: onnxruntime(&["macosx_14_0_arm64"], "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e"),
         library: "libonnxruntime.1.32.0.dylib",
         library_sha256: "fa585fabbea65b823b9a8f7e27d46aee3989d1be7e36b528203d3a1fd613aae7",
     },

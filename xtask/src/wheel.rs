@@ -178,12 +178,7 @@ fn unpack(wheel: &Wheel, members: &[Member<'_>], wheels: &Path, destination: &Pa
 
 /// Moves the finished folder into place. Whatever stood there was found incomplete and goes away with the work
 /// folder; another process that was faster has put the same content there.
-fn publish(
-    work: &WorkFolder,
-    unpacked: &Path,
-    destination: &Path,
-    members: &[Member<'_>],
-) -> Result<(), WheelError> {
+fn publish(work: &WorkFolder, unpacked: &Path, destination: &Path, members: &[Member<'_>]) -> Result<(), WheelError> {
     if destination.exists() && !is_complete(destination, members) {
         let replaced = work.0.join("replaced");
         fs::rename(destination, &replaced).map_err(io_at(destination))?;

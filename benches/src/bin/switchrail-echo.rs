@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,8 +28,7 @@ struct Arguments {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(arguments.threads).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(arguments.threads).enable_all().build()?;
     runtime.block_on(serve(body(arguments.body_bytes)))
 }
 
@@ -52,8 +51,7 @@ async fn serve(body: Bytes) -> Result<(), Box<dyn Error>> {
 
 async fn connection(stream: TcpStream, body: Bytes) {
     let service = service_fn(move |request| answer(request, body.clone()));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new());
+    let builder = auto::Builder::new(TokioExecutor::new());
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         eprintln!("a connection ended: {error}");
     }

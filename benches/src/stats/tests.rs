@@ -13,7 +13,9 @@ fn quantiles_are_values_that_were_seen() {
 #[test]
 fn medians_have_the_intervals_of_the_tables() {
     // Ranks of the 95 % interval of a median, as in tables of the sign test.
-    for (n, low, high) in [(5, 1, 5), (6, 1, 6), (8, 1, 8), (9, 2, 8), (10, 2, 9), (12, 3, 10), (20, 6, 15), (25, 8, 18)] {
+    for (n, low, high) in
+        [(5, 1, 5), (6, 1, 6), (8, 1, 8), (9, 2, 8), (10, 2, 9), (12, 3, 10), (20, 6, 15), (25, 8, 18)]
+    {
         let found = median((1..=n).map(f64::from));
         assert_eq!((found.low, found.high), (f64::from(low), f64::from(high)), "{n} values");
     }

@@ -97,7 +97,10 @@ pub(crate) async fn handle(
     let snapshot = app.control.snapshot();
     let model = snapshot.models.get(&name).ok_or_else(|| Problem::model_unknown(name.as_str()))?;
     let route = model.route.as_ref().ok_or_else(|| {
-        Problem::new("model_not_ready", format!("{name} has no stable version yet, so nothing is routed; GET /v1/models/{name} tells why"))
+        Problem::new(
+            "model_not_ready",
+            format!("{name} has no stable version yet, so nothing is routed; GET /v1/models/{name} tells why"),
+        )
     })?;
     let mut explained = explained(route, &request).map_err(|error| Problem::malformed(error.to_string()))?;
     add_readiness(&mut explained, model);

@@ -37,10 +37,13 @@ pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) 
     let limit = app.options.limits.request_timeout;
     match timeout(limit, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new("timeout", format!(
-            "no answer within {} s; an order may still be carried out: GET /v1/status and /v1/history tell",
-            limit.as_secs()
-        ))
+        Err(_) => Problem::new(
+            "timeout",
+            format!(
+                "no answer within {} s; an order may still be carried out: GET /v1/status and /v1/history tell",
+                limit.as_secs()
+            ),
+        )
         .into_response(),
     }
 }
@@ -51,10 +54,8 @@ fn check(app: &App, request: &Request) -> Result<(), Problem> {
     };
     let host = host(request)?;
     if !is_our_name(app, peer, host.host()) {
-        let message = format!(
-            "this listener is not {:?}: use a loopback address or the address it listens on",
-            host.host()
-        );
+        let message =
+            format!("this listener is not {:?}: use a loopback address or the address it listens on", host.host());
         return Err(Problem::new("host_unknown", message));
     }
     check_token(app, request)?;
@@ -91,7 +92,8 @@ fn is_our_name(app: &App, peer: &Peer, host: &str) -> bool {
         let ip = ip.to_canonical();
         return ip.is_loopback() || ip == bound || ip == peer.local.ip().to_canonical();
     }
-    host.eq_ignore_ascii_case("localhost") || app.options.allowed_hosts.iter().any(|name| host.eq_ignore_ascii_case(name))
+    host.eq_ignore_ascii_case("localhost")
+        || app.options.allowed_hosts.iter().any(|name| host.eq_ignore_ascii_case(name))
 }
 
 fn check_token(app: &App, request: &Request) -> Result<(), Problem> {
@@ -109,7 +111,9 @@ fn check_token(app: &App, request: &Request) -> Result<(), Problem> {
     match shown {
         Some(shown) if token.is_shown_by(shown) => Ok(()),
         Some(_) => Err(Problem::new("token", "the token is not the right one")),
-        None => Err(Problem::new("token", "a token is needed: send `authorization: Bearer <token>`, or use --token-file")),
+        None => {
+            Err(Problem::new("token", "a token is needed: send `authorization: Bearer <token>`, or use --token-file"))
+        }
     }
 }
 

@@ -70,27 +70,47 @@ struct Who {
     reason: Option<String>,
 }
 
-pub(crate) async fn canary(State(app): State<App>, Path(model): Path<String>, Extension(peer): Extension<Peer>, request: Request) -> Answer {
+pub(crate) async fn canary(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Answer {
     let CanaryBody { version, share, reason, actor } = body::json(&app, request).await?;
     let operation = Operation::Canary { version: version.selector()?, share };
     carry_out(&app, &model, operation, Who { peer, actor, reason }).await
 }
 
-pub(crate) async fn promote(State(app): State<App>, Path(model): Path<String>, Extension(peer): Extension<Peer>, request: Request) -> Answer {
+pub(crate) async fn promote(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Answer {
     let PromoteBody { version, confirm, force, reason, actor } = body::json(&app, request).await?;
     let version = version.as_ref().map(VersionText::selector).transpose()?;
     let operation = Operation::Promote { version, is_confirmed: confirm, is_forced: force };
     carry_out(&app, &model, operation, Who { peer, actor, reason }).await
 }
 
-pub(crate) async fn rollback(State(app): State<App>, Path(model): Path<String>, Extension(peer): Extension<Peer>, request: Request) -> Answer {
+pub(crate) async fn rollback(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Answer {
     let RollbackBody { to, quarantine, reason, actor } = body::json(&app, request).await?;
     let to = to.as_ref().map(VersionText::selector).transpose()?;
     let operation = Operation::Rollback { to, is_quarantined: quarantine };
     carry_out(&app, &model, operation, Who { peer, actor, reason }).await
 }
 
-pub(crate) async fn release(State(app): State<App>, Path(model): Path<String>, Extension(peer): Extension<Peer>, request: Request) -> Answer {
+pub(crate) async fn release(
+    State(app): State<App>,
+    Path(model): Path<String>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Answer {
     let ReleaseBody { version, reason, actor } = body::json(&app, request).await?;
     let operation = Operation::Release { version: version.version()? };
     carry_out(&app, &model, operation, Who { peer, actor, reason: Some(reason) }).await
@@ -122,7 +142,9 @@ fn name(operation: &Operation) -> &'static str {
 fn actor(who: &Who) -> Result<String, Problem> {
     let name = who.actor.as_deref().map_or(ACTOR, str::trim);
     if name.is_empty() || name.len() > ACTOR_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Problem::malformed(format!("an actor has 1 to {ACTOR_BYTES_MAX} bytes without control characters")));
+        return Err(Problem::malformed(format!(
+            "an actor has 1 to {ACTOR_BYTES_MAX} bytes without control characters"
+        )));
     }
     if RESERVED_ACTORS.contains(&name) {
         return Err(Problem::malformed(format!("the actor {name:?} is the gateway's own: give another name")));
@@ -135,7 +157,9 @@ fn reason(reason: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = reason else { return Ok(None) };
     let text = text.trim();
     if text.len() > REASON_BYTES_MAX || text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-        return Err(Problem::malformed(format!("a reason has at most {REASON_BYTES_MAX} bytes without control characters")));
+        return Err(Problem::malformed(format!(
+            "a reason has at most {REASON_BYTES_MAX} bytes without control characters"
+        )));
     }
     Ok(Some(text.to_owned()).filter(|text| !text.is_empty()))
 }

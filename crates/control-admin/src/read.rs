@@ -33,7 +33,10 @@ pub(crate) async fn status(State(app): State<App>) -> Json<Value> {
     }))
 }
 
-pub(crate) async fn model(State(app): State<App>, Path(name): Path<String>) -> Result<Json<impl serde::Serialize>, Problem> {
+pub(crate) async fn model(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Json<impl serde::Serialize>, Problem> {
     let name = model_name(&name)?;
     let found = app.control.status().models.into_iter().find(|m| m.name == name.as_str());
     found.map(Json).ok_or_else(|| Problem::model_unknown(name.as_str()))

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use base_types::{Clock, SystemClock};
 use thiserror::Error;
 use tracing::warn;
 
@@ -173,8 +174,8 @@ impl Task {
             Err(RecvTimeoutError::Timeout) => return Ok(()),
             Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
         }
-        let until = Instant::now() + self.options.quiet / GATHER_PART;
-        while let Some(left) = until.checked_duration_since(Instant::now()) {
+        let until = SystemClock.now() + self.options.quiet / GATHER_PART;
+        while let Some(left) = until.checked_duration_since(SystemClock.now()) {
             if self.hints.recv_timeout(left).is_ok() {
                 self.go_on()?;
             }
@@ -200,7 +201,7 @@ impl File {
             self.pending = None;
             return Ok(None);
         }
-        let now = Instant::now();
+        let now = SystemClock.now();
         let since = match self.pending {
             Some((pending, since)) if pending == seen => since,
             _ => now,

@@ -95,7 +95,8 @@ impl Core {
     }
 
     fn same(&self, id: &VersionId, stamp: Stamp, digest: Digest) {
-        if let Err(error) = self.register(id, digest, Action::Registered) {
+        let is_known = self.lock().decisions.digests.contains_key(id);
+        if let Some(error) = (!is_known).then(|| self.register(id, digest, Action::Registered).err()).flatten() {
             warn!(version = %id, %error, "could not be recorded");
         }
         let mut effects = Vec::new();

@@ -172,6 +172,12 @@ pub(crate) fn describe(state: &State, name: &ModelName) -> String {
     let versions = route.routed_versions();
     let shares = versions.iter().map(|v| (*v, route.split.share(*v, route.stable)));
     let text: Vec<String> =
-        shares.filter(|(_, share)| *share > 0.0).map(|(v, share)| format!("{v}: {:.4} %", share * 100.0)).collect();
-    text.join(", ").replace(".0000 %", " %")
+        shares.filter(|(_, share)| *share > 0.0).map(|(v, share)| format!("{v}: {}", percent(share))).collect();
+    text.join(", ")
+}
+
+/// A share for people: at most four decimals, and none that say nothing.
+pub(crate) fn percent(share: f64) -> String {
+    let text = format!("{:.4}", share * 100.0);
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::admissible::{check_candidate, confirmed_before, leaving, only_candidate, resolve, stable_of};
 use crate::effect::Effect;
 use crate::evidence;
-use crate::judge::describe;
+use crate::judge::{describe, percent};
 use crate::order::{Done, Operation, Order, Refused, refuse};
 use crate::publish::is_ready;
 use crate::state::State;
@@ -29,6 +29,9 @@ impl Core {
                 let plan = self.plan_canary(order, version, *share)?;
                 self.record_and_apply(plan, true)
             }
+            Operation::Promote { version, is_confirmed: true, .. } if self.is_provisional(order, version.as_ref()) => {
+                self.confirm(&order.model, &order.actor)
+            }
             Operation::Promote { version, is_confirmed, is_forced } => {
                 let plan = self.plan_promotion(order, version.as_ref(), *is_forced)?;
                 let done = self.record_and_apply(plan, !is_confirmed)?;
@@ -39,6 +42,15 @@ impl Core {
                 self.record_and_apply(plan, false)
             }
         }
+    }
+
+    /// Whether the version meant has been promoted already and waits to be confirmed.
+    fn is_provisional(&self, order: &Order, version: Option<&Selector>) -> bool {
+        let state = self.lock();
+        let stance = state.stance(&order.model).filter(|s| s.phase == Phase::Provisional);
+        let promoted = stance.and_then(|s| s.candidate).map(|c| c.version);
+        let meant = version.map_or(promoted, |v| resolve(&state, &order.model, v).ok());
+        promoted.is_some() && meant == promoted
     }
 
     /// Toward risk: durable first, then in force.
@@ -101,7 +113,7 @@ impl Core {
         let digest = state.entry(&State::id(model, version)).and_then(|e| e.digest);
         let is_resized = state.models.get(model).is_some_and(|m| m.trials.contains_key(&version));
         let action = if is_resized { Action::CanaryResized } else { Action::CanaryStarted };
-        let after = format!("{stable}: {} %, {version}: {} %", (1.0 - share) * 100.0, share * 100.0);
+        let after = format!("{stable}: {}, {version}: {}", percent(1.0 - share), percent(share));
         let entry = Entry {
             before: Some(describe(&state, model)),
             after: Some(after),
@@ -109,7 +121,7 @@ impl Core {
             ..self.entry(order, action, version, digest)
         };
         let message =
-            format!("version {version} of {model} takes {} % of the traffic, judged against {stable}", share * 100.0);
+            format!("version {version} of {model} takes {} of the traffic, judged against {stable}", percent(share));
         Ok(Plan { entries: vec![entry], message })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base_serving::ServingVersion;
 use base_types::{ModelName, VersionId, VersionState};
-use control_registry::journal::Action;
+use control_registry::journal::{Action, Entry};
 use tracing::{error, info};
 
 use crate::effect::Effect;
@@ -59,12 +59,15 @@ impl Core {
         for version in &versions {
             info!(version = %version.id, "unloaded");
             let mut state = self.lock();
+            let is_barred = state.decisions.quarantine.contains_key(&version.digest);
             if let Some(entry) = state.entry_mut(&version.id).filter(|e| e.state == VersionState::Draining) {
                 entry.state = VersionState::Unloaded;
             }
             drop(state);
             self.show_state(&version.id);
-            let entry = self.entry_about("gateway", Action::Unloaded, &version.id);
+            let why = if is_barred { "its content is quarantined" } else { "no longer wanted" };
+            let reason = Some(why.to_owned());
+            let entry = Entry { reason, ..self.entry_about("gateway", Action::Unloaded, &version.id) };
             effects.push(Effect::Record(Box::new(entry)));
         }
         self.perform(effects);

@@ -8,7 +8,7 @@ use control_config::{Diagnostic, GatewayConfig, SettingError, parse_address, par
 use thiserror::Error;
 
 /// The state directory, if none is given, lies inside the repository under this name, which scans pass over.
-const STATE_IN_REPOSITORY: &str = ".switchrail";
+pub(crate) const STATE_IN_REPOSITORY: &str = ".switchrail";
 
 /// Flags of `switchrail serve`. A flag wins over gateway.toml.
 #[derive(Debug, Args)]

@@ -100,7 +100,9 @@ fn paths_and_methods_that_lead_nowhere() {
         let response = client.send("GET", path, &[], b"");
         assert_eq!((response.status, &response.json()["code"]), (404, &json!("no_such_route")), "{path}");
     }
-    for (method, path) in [("GET", "/v2/models/m/infer"), ("POST", "/v2"), ("DELETE", "/v2/models/m"), ("PUT", "/v2/models")] {
+    for (method, path) in
+        [("GET", "/v2/models/m/infer"), ("POST", "/v2"), ("DELETE", "/v2/models/m"), ("PUT", "/v2/models")]
+    {
         let response = client.send(method, path, &[], b"");
         assert_eq!((response.status, &response.json()["code"]), (405, &json!("method_not_allowed")), "{method} {path}");
         assert!(response.header("allow").is_some(), "{method} {path}");
@@ -152,7 +154,8 @@ fn an_unknown_encoding_is_refused_not_misread() {
     let body = x(&[1, 4], 4).json();
     let response = gateway.client().send("POST", "/v2/models/m/infer", &[("content-encoding", "br")], body.as_bytes());
     assert_eq!((response.status, response.json()["code"].clone()), (415, json!("unsupported_encoding")));
-    let response = gateway.client().send("POST", "/v2/models/m/infer", &[("content-encoding", "gzip")], body.as_bytes());
+    let response =
+        gateway.client().send("POST", "/v2/models/m/infer", &[("content-encoding", "gzip")], body.as_bytes());
     assert!(matches!(response.status, 400 | 415), "{}", response.text());
 }
 
@@ -179,7 +182,9 @@ fn bytes_that_are_no_http_harm_nobody() {
         gateway.ask("m", 1.0).ok();
     }
     // Half a head, half a body, and gone.
-    for part in [&b"POST /v2/models/m/inf"[..], b"POST /v2/models/m/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"] {
+    for part in
+        [&b"POST /v2/models/m/inf"[..], b"POST /v2/models/m/infer HTTP/1.1\r\nhost: x\r\ncontent-length: 500\r\n\r\n{"]
+    {
         TcpStream::connect(address).unwrap().write_all(part).unwrap();
     }
     gateway.ask("m", 1.0).ok();

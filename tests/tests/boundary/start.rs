@@ -58,10 +58,16 @@ fn without_a_config_file_a_repository_is_enough() {
 fn the_default_addresses_are_loopback_at_the_known_ports() {
     let exit = run(&["serve", "--help"]);
     assert_eq!(exit.code, Some(0), "{exit:?}");
-    for flag in
-        ["--model-repository", "--config", "--routing", "--state-dir", "--http-address", "--metrics-address",
-            "--admin-address", "--follow-latest"]
-    {
+    for flag in [
+        "--model-repository",
+        "--config",
+        "--routing",
+        "--state-dir",
+        "--http-address",
+        "--metrics-address",
+        "--admin-address",
+        "--follow-latest",
+    ] {
         assert!(exit.stdout.contains(flag), "{flag} is not in: {}", exit.stdout);
     }
     let doc = fs::read_to_string(root().join("config/gateway.toml")).unwrap();
@@ -85,7 +91,10 @@ fn bad_arguments_and_files_end_with_two() {
     check(one_model().arguments(&["--no-such-flag"]), &["--no-such-flag"]);
     check(one_model().arguments(&["--http-address", "somewhere"]), &["somewhere"]);
     check(one_model().set("limits.body_byte", "1"), &["gateway.toml", "body_byte", "body_bytes"]);
-    check(one_model().set("limits.body_bytes", "\"many\"").set("colour", "1"), &["gateway.toml", "body_bytes", "colour"]);
+    check(
+        one_model().set("limits.body_bytes", "\"many\"").set("colour", "1"),
+        &["gateway.toml", "body_bytes", "colour"],
+    );
     check(one_model().routing("[models.m]\nstable = 1\nsplitt = { 1 = 1 }\n"), &["routing.toml:3", "splitt", "split"]);
     check(one_model().routing_named(), &["routing.toml"]);
     check_refused(&run(&["serve"]), Some(2), &["--model-repository"]);
@@ -193,7 +202,9 @@ fn sockets(pid: u32) -> Vec<String> {
         .collect();
     let mut found = Vec::new();
     let mut known = BTreeSet::new();
-    for (table, inode_column, state_column) in [("tcp", 9, 3), ("tcp6", 9, 3), ("udp", 9, 3), ("udp6", 9, 3), ("unix", 6, 7)] {
+    for (table, inode_column, state_column) in
+        [("tcp", 9, 3), ("tcp6", 9, 3), ("udp", 9, 3), ("udp6", 9, 3), ("unix", 6, 7)]
+    {
         let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
         for line in text.lines().skip(1) {
             let columns: Vec<&str> = line.split_whitespace().collect();

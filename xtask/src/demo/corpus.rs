@@ -43,7 +43,7 @@ const READABLE_BY_ALL: u32 = 0o004;
 /// One file, ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// Where it is.
+    /// Where it is; within the checkout, from there.
     pub path: PathBuf,
     /// The model's first input value: the first byte that is no white space.
     pub first_byte: u8,
@@ -65,6 +65,11 @@ pub fn gather(checkout: &Path) -> Vec<Sample> {
         samples.extend(round);
     }
     samples.truncate(FILES_MAX);
+    for sample in &mut samples {
+        if let Ok(path) = sample.path.strip_prefix(checkout) {
+            sample.path = path.to_path_buf();
+        }
+    }
     samples
 }
 

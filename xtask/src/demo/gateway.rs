@@ -114,14 +114,14 @@ impl Gateway {
             (Some(http), Some(metrics), Some(admin)) => {
                 Ok(Self { place: place.clone(), process, http, metrics, admin })
             }
-            _ => Err(DemoError::Start { log: place.log_tail() }),
+            _ => Err(DemoError::Start),
         }
     }
 
     /// Runs a command of the same program against the gateway. What it wrote, whether it succeeded or not.
     pub fn command(&self, arguments: &[&str]) -> Result<(bool, String), DemoError> {
         let mut command = Command::new(&self.place.binary);
-        command.args(arguments).args(["--admin", &self.admin]).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.args(arguments).env("SWITCHRAIL_ADMIN", &self.admin).stdin(Stdio::null());
         let output = command.output().map_err(io_at(&self.place.binary))?;
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.success(), String::from_utf8_lossy(&text).trim_end().to_owned()))
@@ -143,9 +143,16 @@ impl Gateway {
         Ok(None)
     }
 
-    /// SIGKILL: it has no time for anything.
-    pub fn kill(self) {
-        drop(self.process);
+    /// SIGKILL, which leaves it no time for anything, and another start from what is on disk. The ports are others.
+    pub fn kill_and_restart(&mut self) -> Result<(), DemoError> {
+        self.process.end();
+        *self = Self::start(&self.place.clone())?;
+        Ok(())
+    }
+
+    /// The folder it runs in.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
     /// Waits until it ends by itself or a signal comes.
@@ -159,13 +166,19 @@ impl Gateway {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        // A process that has ended already cannot be killed, and that is fine; waiting tells.
+impl Process {
+    /// Kills it; one that has ended already stays ended.
+    fn end(&mut self) {
         let killed = self.0.kill();
         if let Err(error) = killed.and_then(|()| self.0.wait()) {
             eprintln!("could not end the gateway: {error}");
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the callers saw: every request once, counted from the answers' own headers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// Answers remembered one by one; later ones are only counted.
@@ -165,6 +165,11 @@ impl Tally {
             took_ms: decided_unix_ms.saturating_sub(first.sent_unix_ms),
             n_late: late.len() as u64,
         })
+    }
+
+    /// The versions that answered requests routed by this generation or a later one.
+    pub fn versions_since(&self, generation: u64) -> BTreeSet<u64> {
+        self.answers.iter().filter(|a| a.generation >= generation).map(|a| a.version).collect()
     }
 
     fn after(&self, mark: Mark) -> &[Answer] {

@@ -52,7 +52,8 @@ fn an_incomplete_folder_is_replaced_as_a_whole() {
 
 #[test]
 fn errors_name_the_remedy() {
-    let error = WheelError::Download { package: "sample", version: "1.0", otherwise: WHEEL.otherwise, log: "why".into() };
+    let error =
+        WheelError::Download { package: "sample", version: "1.0", otherwise: WHEEL.otherwise, log: "why".into() };
     let text = error.to_string();
     assert!(text.contains("sample 1.0") && text.contains("or do without") && text.contains("why"), "{text}");
 }

@@ -147,7 +147,10 @@ fn an_explanation_is_the_decision_of_the_request_path() {
     let door = Door::open();
     let explain = |body: Value| door.post("/v1/models/m/explain", body);
     let plain = explain(json!({})).body;
-    assert_eq!((&plain["version"], &plain["reason"], &plain["by_chance"]), (&json!(2), &json!("stable"), &json!(false)));
+    assert_eq!(
+        (&plain["version"], &plain["reason"], &plain["by_chance"]),
+        (&json!(2), &json!("stable"), &json!(false))
+    );
     let pinned = explain(json!({ "pin": 1 })).body;
     assert_eq!((&pinned["version"], &pinned["reason"], &pinned["ready"]), (&json!(1), &json!("pin"), &json!(true)));
     let absent = explain(json!({ "pin": "7" })).body;

@@ -124,7 +124,8 @@ fn bodies_and_waits_are_bounded() {
     let answer = door.send("POST", "/v1/config/check", &[], &large);
     assert_eq!((answer.status, code(&answer)), (413, "body_too_large"));
     let chunked = format!("{:x}\r\n{large}\r\n0\r\n\r\n", large.len());
-    let head = "POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n";
+    let head =
+        "POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n";
     let answer = door.send_raw(&format!("{head}\r\n{chunked}"));
     assert_eq!((answer.status, code(&answer)), (413, "body_too_large"));
     let mut slow = door.connect();
@@ -138,8 +139,10 @@ fn too_many_requests_at_once_are_refused() {
     let limits = AdminLimits { requests: 1, ..AdminLimits::default() };
     let door = Door::with("127.0.0.1:0", |_| AdminOptions { limits, ..AdminOptions::default() });
     let mut slow = door.connect();
-    slow.write_all(b"POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n")
-        .unwrap();
+    slow.write_all(
+        b"POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n",
+    )
+    .unwrap();
     let deadline = std::time::Instant::now() + Duration::from_secs(5);
     let busy = loop {
         let answer = door.get("/v1/status");

@@ -125,7 +125,7 @@ impl Door {
             if TcpStream::connect(self.address).is_err() {
                 return true;
             }
-            self.runtime.block_on(tokio::time::sleep(Duration::from_millis(5)));
+            self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(5)).await });
         }
         false
     }

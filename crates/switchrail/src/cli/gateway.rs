@@ -108,7 +108,8 @@ impl Gateway {
             Err(error) => return Err(CliError::Unreachable { address, reason: error.to_string() }),
         };
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body = body.map_err(|error| CliError::Unreachable { address: address.clone(), reason: error.to_string() })?;
+        let body =
+            body.map_err(|error| CliError::Unreachable { address: address.clone(), reason: error.to_string() })?;
         let status = response.status();
         let Ok(value) = serde_json::from_slice::<Value>(&body) else {
             return Err(CliError::Foreign { address, reason: format!("status {status}, and no JSON") });
@@ -117,9 +118,7 @@ impl Gateway {
             return Ok(value);
         }
         match (value["error"].as_str(), value["code"].as_str()) {
-            (Some(error), Some(code)) => {
-                Err(CliError::Refused { code: code.to_owned(), error: error.to_owned() })
-            }
+            (Some(error), Some(code)) => Err(CliError::Refused { code: code.to_owned(), error: error.to_owned() }),
             _ => Err(CliError::Foreign { address, reason: format!("status {status}") }),
         }
     }

@@ -119,7 +119,8 @@ fn block(row: &Row) -> String {
 fn since(text: &str) -> Result<Since, String> {
     let span = time::parse_span(text).map(Since::Ago);
     let moment = || time::parse_rfc3339(text).map(Since::Unix);
-    span.or_else(moment).ok_or_else(|| "a span such as 30m, 12h or 7d, or a moment such as 2026-01-31T08:00:00Z".to_owned())
+    span.or_else(moment)
+        .ok_or_else(|| "a span such as 30m, 12h or 7d, or a moment such as 2026-01-31T08:00:00Z".to_owned())
 }
 
 impl Since {

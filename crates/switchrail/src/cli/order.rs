@@ -151,9 +151,9 @@ fn share(text: &str) -> Result<f64, String> {
     };
     match share {
         Some(share) if share > 0.0 && share < 1.0 => Ok(share),
-        Some(share) if share >= 1.0 && !text.contains('%') => {
-            Err(format!("write {text}% for percent, or a share between 0 and 1; to give a version everything, promote it"))
-        }
+        Some(share) if share >= 1.0 && !text.contains('%') => Err(format!(
+            "write {text}% for percent, or a share between 0 and 1; to give a version everything, promote it"
+        )),
         Some(_) => Err("a canary's share lies between 0 and 1; to give a version everything, promote it".to_owned()),
         None => Err("a share is written 25% or 0.25".to_owned()),
     }

@@ -37,6 +37,16 @@ fn a_faulty_version_is_measured_from_the_first_request_that_met_the_fault() {
 }
 
 #[test]
+fn versions_are_told_apart_by_generation() {
+    let mut traffic = Traffic::new();
+    traffic.answer(0, 1, 4, "stable");
+    traffic.answer(10, 2, 5, "stable");
+    traffic.answer(20, 1, 4, "stable");
+    assert_eq!(traffic.tally.versions_since(5), [2].into());
+    assert_eq!(traffic.tally.versions_since(4), [1, 2].into());
+}
+
+#[test]
 fn without_a_fault_there_is_nothing_to_measure() {
     let mut traffic = Traffic::new();
     traffic.answer(0, 3, 6, "split");

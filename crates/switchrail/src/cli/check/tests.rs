@@ -14,7 +14,9 @@ fn every_problem_is_told_with_its_place() {
     let found = findings("[models.fraud]\nstabel = 2\nsplit = { 2 = 90, 3 = -10 }\n", false);
     assert!(!found.is_valid());
     let text = found.text();
-    for part in ["file.toml:2:1: error[unknown-key]", "hint: did you mean \"stable\"?", "file.toml:3:", "not valid; errors: 2"] {
+    for part in
+        ["file.toml:2:1: error[unknown-key]", "hint: did you mean \"stable\"?", "file.toml:3:", "not valid; errors: 2"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert_eq!(found.json()["diagnostics"].as_array().unwrap().len(), 2);
@@ -24,7 +26,11 @@ fn every_problem_is_told_with_its_place() {
 fn a_warning_does_not_make_a_file_invalid() {
     let found = findings("[models.m]\nstable = 1\nsplit = { 1 = 0, 2 = 1 }\n", false);
     assert!(found.is_valid(), "{}", found.text());
-    assert!(found.text().contains("warning[idle-stable]") && found.text().ends_with("valid; warnings: 1\n"), "{}", found.text());
+    assert!(
+        found.text().contains("warning[idle-stable]") && found.text().ends_with("valid; warnings: 1\n"),
+        "{}",
+        found.text()
+    );
     assert!(findings("", false).text().ends_with("file.toml: valid\n"));
 }
 

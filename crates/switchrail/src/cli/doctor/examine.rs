@@ -3,15 +3,13 @@
 use std::path::Path;
 
 use control_admin::Token;
-use control_config::{Diagnostic, GatewayConfig, Severity, SettingError, parse_gateway, parse_routing};
+use control_config::{Diagnostic, GatewayConfig, SettingError, Severity, parse_gateway, parse_routing};
 use engine_onnx::{locate, probe};
 
 use super::places::{listeners, repository, state_dir};
 use super::{DoctorArguments, Finding, Grade};
 use crate::cli::with_causes;
-
-/// The state directory, if none is given, lies inside the repository. Must stay in step with `settings`.
-const STATE_IN_REPOSITORY: &str = ".switchrail";
+use crate::settings::STATE_IN_REPOSITORY;
 
 /// Looks at everything.
 pub(super) fn examine(arguments: &DoctorArguments) -> Vec<Finding> {
@@ -28,9 +26,10 @@ pub(super) fn examine(arguments: &DoctorArguments) -> Vec<Finding> {
 /// gateway.toml with the flags on top. An unusable file counts as none, so that the rest can be looked at.
 fn config(arguments: &DoctorArguments) -> (GatewayConfig, Finding) {
     let (mut config, finding) = match &arguments.config {
-        None => {
-            (GatewayConfig::default(), Finding::new("gateway.toml", Grade::Absent, "none given: the defaults hold (--config)"))
-        }
+        None => (
+            GatewayConfig::default(),
+            Finding::new("gateway.toml", Grade::Absent, "none given: the defaults hold (--config)"),
+        ),
         Some(path) => gateway_file(path),
     };
     let DoctorArguments { model_repository, routing, state_dir, token_file, .. } = arguments;
@@ -101,7 +100,9 @@ fn file(subject: &'static str, path: &Path, remarks: &[Diagnostic]) -> Finding {
 
 fn token(config: &GatewayConfig) -> Finding {
     match config.admin.token_file.as_deref().map(Token::read) {
-        None => Finding::new("token", Grade::Absent, "none given: the admin API answers on loopback only (--token-file)"),
+        None => {
+            Finding::new("token", Grade::Absent, "none given: the admin API answers on loopback only (--token-file)")
+        }
         Some(Ok(_)) => Finding::new("token", Grade::Good, "usable"),
         Some(Err(error)) => Finding::new("token", Grade::Bad, with_causes(&error)),
     }

@@ -76,7 +76,10 @@ pub(super) fn state_dir(folder: Option<&Path>) -> Finding {
     };
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let Some(existing) = absolute.ancestors().find(|path| path.exists()) else {
-        return finding(Grade::Bad, format!("{} cannot be made: name another folder with --state-dir", folder.display()));
+        return finding(
+            Grade::Bad,
+            format!("{} cannot be made: name another folder with --state-dir", folder.display()),
+        );
     };
     let remedy = "make it writable, or name another folder with --state-dir";
     match try_writing(existing) {
@@ -106,9 +109,7 @@ pub(super) fn listeners(config: &GatewayConfig) -> Vec<Finding> {
             let text = format!("{address} is in use, by a running gateway or another program: stop it, or use {flag}");
             Finding::new(subject, Grade::Doubtful, text)
         }
-        Err(error) => {
-            Finding::new(subject, Grade::Bad, format!("cannot listen on {address}: {error}; use {flag}"))
-        }
+        Err(error) => Finding::new(subject, Grade::Bad, format!("cannot listen on {address}: {error}; use {flag}")),
     };
     addresses.into_iter().map(look).collect()
 }

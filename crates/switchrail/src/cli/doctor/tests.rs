@@ -32,7 +32,8 @@ something is in the way of serving; errors: 1
 fn a_repository_is_described() {
     let folder = tempfile::tempdir().unwrap();
     let models = Repository::new(folder.path().join("models")).unwrap();
-    let look = || repository(&GatewayConfig { model_repository: Some(models.root().to_owned()), ..GatewayConfig::default() });
+    let look =
+        || repository(&GatewayConfig { model_repository: Some(models.root().to_owned()), ..GatewayConfig::default() });
     assert_eq!(look().grade, Grade::Doubtful);
     assert!(look().text.contains("<model>/<version>/model.onnx"), "{}", look().text);
     models.publish("m", 1, &affine4(1.0, 0.0)).unwrap();

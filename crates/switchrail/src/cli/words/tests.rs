@@ -22,9 +22,7 @@ fn figures_are_short() {
 }
 
 fn evidence(verdict: Value) -> Evidence {
-    let rule = |rule: &str, faults: u64, others: u64| {
-        json!({ "rule": rule, "faults": faults, "others": others, "log_e": 1.234, "threshold": 4.6, "weight": 0.5 })
-    };
+    let rule = |rule: &str, faults: u64, others: u64| json!({ "rule": rule, "faults": faults, "others": others, "log_e": 1.234, "threshold": 4.6, "weight": 0.5 });
     let mut value = json!({
         "candidate": 2, "stable": 1,
         "rules": [rule("limit", 3, 1_237), rule("relative", 3, 1), rule("stable_limit", 0, 0)],
@@ -42,13 +40,19 @@ fn evidence(verdict: Value) -> Evidence {
 #[test]
 fn a_trial_is_told_against_its_thresholds() {
     let [faults, rollback, promotion] = trial(&evidence(Value::Null));
-    assert_eq!(faults, "faults: 3 of 1,240 requests on version 2 (true rate 0.05 % to 0.71 %); 0 of 0 requests on version 1");
+    assert_eq!(
+        faults,
+        "faults: 3 of 1,240 requests on version 2 (true rate 0.05 % to 0.71 %); 0 of 0 requests on version 1"
+    );
     assert_eq!(rollback, "rollback: not due; the evidence of harm is 0.50, the verdict comes at 4.61");
     assert_eq!(
         promotion,
         "promotion: not proven; the proof is none of 3.00, 1,020 more requests without a fault would complete it"
     );
-    let proven = Evidence { promotion: super::super::answers::Promotion { proven: true, ..Default::default() }, ..evidence(Value::Null) };
+    let proven = Evidence {
+        promotion: super::super::answers::Promotion { proven: true, ..Default::default() },
+        ..evidence(Value::Null)
+    };
     assert!(trial(&proven)[2].starts_with("promotion: proven"));
 }
 
@@ -59,7 +63,8 @@ fn a_row_of_the_journal_tells_its_grounds() {
     let limit = line(json!({ "rule": "limit", "log_e": 5.0 }));
     assert!(limit.starts_with("rule limit: evidence 1.23 of 4.60; faults: 3 of 1,240"), "{limit}");
     assert!(!limit.contains("promotion"), "{limit}");
-    let window = line(json!({ "rule": "window_latency", "value": 0.25, "bound": 0.1, "requests": 50, "window_seconds": 60 }));
+    let window =
+        line(json!({ "rule": "window_latency", "value": 0.25, "bound": 0.1, "requests": 50, "window_seconds": 60 }));
     assert!(window.starts_with("rule window_latency: 0.2500 over its bound 0.1 in 50 requests over 60 s"), "{window}");
     let mut crashed = evidence(json!({ "exits": 2, "requests": 3 }));
     crashed.crashes.exits = 2;

@@ -18,6 +18,8 @@ use crate::watch::short_path_slot;
 const SHORT_PATH_MAX: Duration = Duration::from_micros(100);
 /// Share of a new measurement in the moving average, as a divisor.
 const AVERAGE_OVER: u64 = 8;
+/// A run counts for at most this many times the average.
+const OUTLIER_FACTOR: u64 = 8;
 const RETRY_AFTER_MIN: Duration = Duration::from_millis(50);
 
 /// A waiting job.
@@ -66,6 +68,9 @@ impl LaneState {
     pub(crate) fn record_run(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let average = self.run_average_nanos.load(Ordering::Relaxed);
+        // A run that the system interrupted says little about the model: one sample moves the average by a bounded
+        // factor, a few slow runs in a row move it all the way.
+        let took = if average == 0 { took } else { took.min(average.saturating_mul(OUTLIER_FACTOR)) };
         let next = if average == 0 { took } else { average - average / AVERAGE_OVER + took / AVERAGE_OVER };
         self.run_average_nanos.store(next.max(1), Ordering::Relaxed);
     }

@@ -146,9 +146,9 @@ fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
     let executor = executor(1);
     let script = Script::new(false);
     let lane = executor.lane(script.clone());
-    assert!(wait(lane.submit(job(50.0, 1.0))).result.is_ok());
+    (0..2).for_each(|_| drop(wait(lane.submit(job(50.0, 1.0)))));
     let mut held = vec![lane.submit(job(90.0, 1.0))];
-    while script.n_runs.load(Ordering::SeqCst) < 2 {
+    while script.n_runs.load(Ordering::SeqCst) < 3 {
         std::thread::yield_now();
     }
     held.extend((0..3).map(|_| lane.submit(job(90.0, 1.0))));
@@ -159,7 +159,7 @@ fn a_full_queue_and_a_hopeless_deadline_are_refused_at_once() {
     // Callers that leave make room.
     held.drain(1..);
     assert!(wait(lane.submit(job(1.0, 1.0))).result.is_ok());
-    assert_eq!(script.n_runs.load(Ordering::SeqCst), 3, "a job nobody waited for was run");
+    assert_eq!(script.n_runs.load(Ordering::SeqCst), 4, "a job nobody waited for was run");
 }
 
 #[test]
@@ -196,7 +196,9 @@ fn a_quick_model_runs_on_the_callers_thread_once_that_is_known() {
     while !matches!(lane.submit(job(0.0, 1.0)), Submission::Finished(_)) {
         assert!(Instant::now() < give_up);
     }
-    // One slow run takes it off the short path again.
+    // Slow runs in a row take it off the short path again; a single one, which the system may be to blame for, does not.
     wait(lane.submit(job(50.0, 1.0)));
+    assert!(matches!(lane.submit(job(0.0, 1.0)), Submission::Finished(_)));
+    (0..12).for_each(|_| drop(wait(lane.submit(job(50.0, 1.0)))));
     assert!(matches!(lane.submit(job(0.0, 1.0)), Submission::Queued(_)));
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// A connection that stays silent for this long is broken.
@@ -102,22 +103,41 @@ impl Connection {
 
     /// Sends a request and waits for its answer.
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
+        self.send(request)?;
+        while !self.receive()? {}
+        self.answer()
+    }
+
+    /// Sends a request. The answer before it is forgotten.
+    pub fn send(&mut self, request: &[u8]) -> io::Result<()> {
         self.buffer.drain(..self.used);
         self.used = 0;
-        self.stream.write_all(request)?;
+        self.stream.write_all(request)
+    }
+
+    /// Reads what has come, or waits for something to come. Says whether the answer is complete.
+    pub fn receive(&mut self) -> io::Result<bool> {
         let mut chunk = [0; CHUNK_BYTES];
-        let extent = loop {
-            if let Some(extent) = extent(&self.buffer)? {
-                break extent;
-            }
-            match self.stream.read(&mut chunk)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                n => self.buffer.extend_from_slice(&chunk[..n]),
-            }
-        };
-        self.used = extent.total_bytes;
+        match self.stream.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            n => self.buffer.extend_from_slice(&chunk[..n]),
+        }
+        let extent = extent(&self.buffer)?;
+        self.used = extent.map_or(0, |extent| extent.total_bytes);
+        Ok(extent.is_some())
+    }
+
+    /// The answer, once it is complete.
+    pub fn answer(&self) -> io::Result<Answer<'_>> {
+        let extent = extent(&self.buffer)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let (head, rest) = self.buffer.split_at(extent.head_bytes);
         Ok(Answer { status: extent.status, head, body: &rest[..extent.total_bytes - extent.head_bytes] })
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
 
 use super::*;
 use crate::http1::{Answer, write_request};
@@ -65,7 +66,7 @@ fn a_stall_is_charged_to_every_request_that_was_due_meanwhile() {
     record.check().unwrap();
     let stalled = record.samples.iter().find(|sample| sample.id == STALLED).unwrap().due_ns;
     let after = |by: Duration| Window { from_ns: stalled, to_ns: stalled + by.as_nanos() as u64 };
-    // 1000 a second: a closed loop of 32 callers would have counted 32 slow requests.
+    // 1000 a second: a closed loop of as many callers would have counted one slow request for each.
     let meanwhile = record.due_in(&after(STALL));
     assert!((290..=310).contains(&meanwhile.len()), "{} were due", meanwhile.len());
     let n_slow = meanwhile.iter().filter(|s| s.latency_ns() > STALL.as_nanos() as u64 / 3).count();

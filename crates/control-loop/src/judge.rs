@@ -1,7 +1,7 @@
 //! The judge: a fault is weighed on the thread that saw it, and a rollback is published before that thread goes on.
 
 use base_routing::SplitId;
-use base_serving::{FaultReport, Judge, Rerun};
+use base_serving::{Attempt, FaultReport, Judge, Rerun};
 use base_types::{Change, ModelName, Phase, Quarantine, Stance, Version, VersionId};
 use control_rollout::{Arm, Cause, Count, Decision, FaultEvent, Grounds, Verdict, WindowTotals, decide};
 
@@ -141,9 +141,15 @@ impl Core {
     }
 }
 
+/// Which rules a fault enters.
 fn count(report: &FaultReport<'_>) -> Count {
-    match (report.attempt.rerun, report.attempt.assignment.split) {
+    let Attempt { model, version, assignment, rerun } = report.attempt;
+    let is_stable = model.route.as_ref().is_some_and(|r| r.stable == version.id.version);
+    match (rerun, assignment.split) {
         (Rerun::Failed, _) => Count::Nothing,
+        // Stable should have tried the same input and could not. A fault of unknown blame counts once per caller, and
+        // not at all where callers cannot be told apart: one of them could convict a healthy candidate.
+        (Rerun::None, _) if model.limits.has_fallback && !is_stable && assignment.key.is_none() => Count::Nothing,
         (_, None) => Count::LimitOnly,
         (_, Some(_)) => Count::All,
     }

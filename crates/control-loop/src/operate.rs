@@ -224,7 +224,12 @@ impl Core {
         let done = self.rollback_under_lock(&mut state, order, to, is_quarantined, &mut effects);
         drop(state);
         self.perform(effects);
-        done
+        let mut done = done?;
+        if let Err(error) = self.recorder.settle() {
+            done.message.push_str(&format!("; this is in force, but not on disk yet: {error}"));
+            done.is_provisional = true;
+        }
+        Ok(done)
     }
 
     fn rollback_under_lock(

@@ -4,14 +4,17 @@
 //! `now`, which returns once it is on disk. Entries that the disk refuses are kept and tried again.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
-use base_types::{Digest, Generation};
+use base_types::{Clock, Digest, Generation};
 use control_registry::journal::{Entry, HistoryQuery, Journal, JournalError, Row, Trials};
 use tracing::{error, warn};
+
+use crate::state::is_due;
 
 /// Jobs waiting for the thread. Faults, rollbacks and commands are rare: this many mean that the disk hangs.
 const JOBS_MAX: usize = 4096;
@@ -36,6 +39,8 @@ pub(crate) enum Job {
     },
     Reserve(Generation),
     History(HistoryQuery, Reply<Vec<Row>>),
+    /// Answers once everything handed over before is on disk, or says why it is not.
+    Settle(Reply<()>),
     Close(SyncSender<()>),
 }
 
@@ -51,16 +56,25 @@ struct Worker {
     unsaved: VecDeque<Entry>,
     /// Digests whose rollback is marked but not yet in the journal.
     marked: BTreeSet<Digest>,
+    tried: Instant,
+    /// Why the disk refused last.
+    refused: Option<JournalError>,
+    clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
 
 impl Recorder {
     /// Starts the thread.
-    pub(crate) fn start(journal: Journal, metrics: Metrics) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(crate) fn start(
+        journal: Journal,
+        metrics: Metrics,
+        clock: Arc<dyn Clock>,
+    ) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, received) = sync_channel(JOBS_MAX);
         let trials = journal.trials();
         let (unsaved, marked) = Default::default();
-        let worker = Worker { journal, trials, unsaved, marked, metrics: metrics.clone() };
+        let tried = clock.now();
+        let worker = Worker { journal, trials, unsaved, marked, tried, refused: None, clock, metrics: metrics.clone() };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.work(&received))?;
         Ok((Self { jobs, metrics }, thread))
     }
@@ -80,6 +94,11 @@ impl Recorder {
     /// Makes entries durable, all or none, and with them the routing file accepted, if any. Blocks.
     pub(crate) fn now(&self, entries: Vec<Entry>, routing: Option<String>) -> Result<u64, JournalError> {
         self.ask(|reply| Job::AppendNow(entries, routing, reply))
+    }
+
+    /// Waits until everything handed over before is on disk. An error means that it is kept and tried again.
+    pub(crate) fn settle(&self) -> Result<(), JournalError> {
+        self.ask(Job::Settle)
     }
 
     /// Reads back. Blocks.
@@ -116,7 +135,13 @@ impl Worker {
                     let _gone = done.send(());
                     return;
                 }
-                Ok(job) => self.perform(job),
+                Ok(job) => {
+                    // However busy the queue, what the disk refused is tried again.
+                    if is_due(self.tried, self.clock.now(), RETRY_EVERY) {
+                        self.flush();
+                    }
+                    self.perform(job);
+                }
                 Err(RecvTimeoutError::Timeout) => self.flush(),
                 Err(RecvTimeoutError::Disconnected) => return self.flush(),
             }
@@ -160,6 +185,16 @@ impl Worker {
                 // The one who asked may have given up waiting.
                 let _gone = reply.send(self.journal.history(&query));
             }
+            Job::Settle(reply) => {
+                self.flush();
+                let refused = std::mem::take(&mut self.refused);
+                // The one who asked may have given up waiting.
+                let _gone = reply.send(if self.unsaved.is_empty() {
+                    Ok(())
+                } else {
+                    Err(refused.unwrap_or(JournalError::DiskFull))
+                });
+            }
             Job::Close(_) => {}
         }
     }
@@ -175,12 +210,17 @@ impl Worker {
 
     /// Writes what is waiting, in order, until the disk refuses.
     fn flush(&mut self) {
+        self.tried = self.clock.now();
         while let Some(entry) = self.unsaved.front() {
             match self.journal.append(entry) {
                 Ok(_) => {
                     self.unsaved.pop_front();
                 }
-                Err(error) if error.is_storage() => return self.failed("append to the journal", &error),
+                Err(error) if error.is_storage() => {
+                    self.failed("append to the journal", &error);
+                    self.refused = Some(error);
+                    return;
+                }
                 Err(error) => {
                     // Not the disk: the entry itself cannot be written, and would block all others.
                     self.failed("append to the journal", &error);

@@ -38,11 +38,23 @@ impl Core {
             version.metrics.set_memory(version.runner.memory());
             version.metrics.set_queue_depth(version.lane.waiting());
         }
+        self.checkpoint();
         self.judge_windows();
         self.confirm_due();
     }
 
-    /// Sets the gauges of one model and checkpoints its trials.
+    /// Stores the evidence of every trial. At fixed times and at the end, so that what a crash loses does not depend
+    /// on how requests ended.
+    pub(crate) fn checkpoint(&self) {
+        for (name, model) in &self.lock().models {
+            for open in model.trials.values() {
+                let key = checkpoint_key(name, open.candidate.digest);
+                self.recorder.later(Job::Checkpoint { key, json: Some(evidence::checkpoint_json(open)) });
+            }
+        }
+    }
+
+    /// Sets the gauges of one model.
     fn show(&self, state: &mut State, name: &ModelName) {
         let phase = phase(state, name);
         self.metrics.set_rollout_state(name, &PHASES, phase);
@@ -55,8 +67,6 @@ impl Core {
             for (rule, log_e, threshold) in evidence::rules(&evidence) {
                 self.metrics.set_rule(name, *version, rule, log_e, threshold);
             }
-            let key = checkpoint_key(name, open.candidate.digest);
-            self.recorder.later(Job::Checkpoint { key, json: Some(evidence::checkpoint_json(open)) });
         }
         measure_shares(model);
         for (version, share) in &model.shares.actual {

@@ -158,7 +158,7 @@ impl Control {
             Err(error) => return Err(error.into()),
         };
         let mut threads = Vec::new();
-        let (recorder, thread) = Recorder::start(journal, metrics.clone())?;
+        let (recorder, thread) = Recorder::start(journal, metrics.clone(), clock.clone())?;
         threads.push(thread);
         let (webhook, thread) = Webhook::start(settings.webhooks.clone(), metrics.clone())?;
         threads.extend(thread);
@@ -246,6 +246,7 @@ impl Control {
         let entry = Entry::new(self.core.clock.unix_ms(), "gateway", Action::Stopped);
         // Disconnected: the control thread has stopped already.
         let _stopped = self.events.send(Event::Stop);
+        self.core.checkpoint();
         if let Err(error) = self.core.recorder.now(vec![entry], None) {
             error!(%error, "the end could not be recorded");
         }

@@ -135,7 +135,12 @@ impl ExecLane {
 
 impl Lane for ExecLane {
     fn submit(&self, job: Job) -> Submission {
-        if self.state.is_quick() { self.run_here(job) } else { self.enqueue(job) }
+        if self.state.is_quick() {
+            if let Some(_permit) = self.pool.short_path() {
+                return self.run_here(job);
+            }
+        }
+        self.enqueue(job)
     }
 
     fn waiting(&self) -> usize {

@@ -36,6 +36,9 @@ pub(crate) struct Shared {
     slots: Slots,
     clock: Arc<dyn Clock>,
     n_workers: usize,
+    /// Callers' threads that may run quick models themselves, and those that do.
+    short_path_max: usize,
+    n_short_path: AtomicUsize,
     /// Workers that have not ended, the stuck ones included.
     n_alive: AtomicUsize,
 }
@@ -55,6 +58,14 @@ impl Shared {
 
     pub(crate) fn n_workers(&self) -> usize {
         self.n_workers
+    }
+
+    /// Leave to run on the caller's thread. Some of these threads always stay free: a quick model that turns slow
+    /// must not stop everything else.
+    pub(crate) fn short_path(&self) -> Option<ShortPath<'_>> {
+        let is_free = self.n_short_path.fetch_add(1, Ordering::Relaxed) < self.short_path_max;
+        let permit = ShortPath(self);
+        is_free.then_some(permit)
     }
 
     /// A lane that was empty has work.
@@ -78,6 +89,15 @@ impl Shared {
     }
 }
 
+/// Given back on drop.
+pub(crate) struct ShortPath<'a>(&'a Shared);
+
+impl Drop for ShortPath<'_> {
+    fn drop(&mut self) {
+        self.0.n_short_path.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The pool of worker threads. Dropping it finishes what waits and runs, within a bound, and joins the threads.
 pub struct Executor {
     shared: Arc<Shared>,
@@ -85,8 +105,9 @@ pub struct Executor {
 }
 
 impl Executor {
-    /// Starts `n_workers` threads and the watchdog of run timeouts.
-    pub fn start(n_workers: usize, clock: Arc<dyn Clock>) -> Result<Self, ExecutorError> {
+    /// Starts `n_workers` threads and the watchdog of run timeouts. At most `short_path_max` callers at a time run
+    /// quick models on their own threads: fewer than there are such threads.
+    pub fn start(n_workers: usize, short_path_max: usize, clock: Arc<dyn Clock>) -> Result<Self, ExecutorError> {
         let n_workers = n_workers.max(1);
         let shared = Arc::new(Shared {
             round: Mutex::default(),
@@ -94,6 +115,8 @@ impl Executor {
             slots: Slots::default(),
             clock,
             n_workers,
+            short_path_max,
+            n_short_path: AtomicUsize::new(0),
             n_alive: AtomicUsize::new(0),
         });
         let mut threads = Vec::new();

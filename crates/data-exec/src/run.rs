@@ -45,7 +45,8 @@ pub(crate) fn run(
     let timeout = job.limits.run_timeout;
     let is_short_path = reply.is_none();
     let control = job.control.clone();
-    slot.begin(Running { began, timeout, queue, control, reply, is_overdue: false });
+    let deadline = is_short_path.then_some(job.deadline);
+    slot.begin(Running { began, timeout, deadline, queue, control, reply, is_overdue: false });
     let result = catch_unwind(AssertUnwindSafe(|| runner.run(&job.inputs, &job.outputs, &job.control)));
     let run = clock.now().saturating_duration_since(began);
     let Some(running) = slot.end() else { return Ran { report: None, reply: None, took: run } };

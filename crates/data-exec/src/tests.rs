@@ -87,7 +87,7 @@ impl Runner for Script {
 }
 
 fn executor(n_workers: usize) -> Executor {
-    Executor::start(n_workers, Arc::new(SystemClock) as Arc<dyn Clock>).unwrap()
+    Executor::start(n_workers, 1, Arc::new(SystemClock) as Arc<dyn Clock>).unwrap()
 }
 
 fn job(millis: f32, value: f32) -> Job {

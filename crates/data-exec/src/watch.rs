@@ -17,6 +17,8 @@ pub(crate) const TICK: Duration = Duration::from_millis(10);
 pub(crate) struct Running {
     pub(crate) began: Instant,
     pub(crate) timeout: Duration,
+    /// On the short path the caller's thread cannot look at the clock itself: the run is stopped here.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) queue: Duration,
     pub(crate) control: Arc<RunControl>,
     /// Where the answer goes; `None` on the short path, where the caller is the thread itself.
@@ -47,6 +49,9 @@ impl Slot {
         let mut slot = self.lock();
         let Some(running) = slot.as_mut() else { return false };
         let ran = now.saturating_duration_since(running.began);
+        if running.deadline.is_some_and(|deadline| now >= deadline) {
+            running.control.terminate();
+        }
         if running.is_overdue || ran < running.timeout {
             return false;
         }

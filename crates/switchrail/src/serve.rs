@@ -64,7 +64,9 @@ impl ServeError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Settings(_) | Self::Token(_) => ExitCode::from(2),
-            Self::Control(ControlError::RoutingInvalid(_) | ControlError::RoutingUnreadable { .. }) => ExitCode::from(2),
+            Self::Control(ControlError::RoutingInvalid(_) | ControlError::RoutingUnreadable { .. }) => {
+                ExitCode::from(2)
+            }
             Self::Control(ControlError::Repository(_)) => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
@@ -114,17 +116,20 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let (journal, recovered) = Journal::open(&settings.state_dir)?;
     let (marks, crashed) = InFlightMarks::open(&settings.state_dir.join(MARKS_FILE)).map_err(ServeError::Marks)?;
     let library = engine_onnx::locate(config.runtime.library.as_deref())?;
-    let engine = OnnxEngine::start(&engine_onnx::Options { library: Some(library), allow_old_runtime: config.runtime.allow_old })?;
+    let engine = OnnxEngine::start(&engine_onnx::Options {
+        library: Some(library),
+        allow_old_runtime: config.runtime.allow_old,
+    })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), engine.runtime_version())?;
     let n_cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let n_threads = |wanted: usize| if wanted == 0 { n_cores } else { wanted };
-    let executor = Arc::new(Executor::start(n_threads(config.runtime.run_threads), clock.clone())?);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(n_threads(config.runtime.io_threads))
-        .thread_name("io")
-        .enable_all()
-        .build()?;
+    let n_threads = |wanted: usize, default: usize| if wanted == 0 { default } else { wanted };
+    // One more than cores, so that one is free while others run quick models themselves.
+    let n_io = n_threads(config.runtime.io_threads, n_cores + 1);
+    let n_run = n_threads(config.runtime.run_threads, n_cores);
+    let executor = Arc::new(Executor::start(n_run, n_io - 1, clock.clone())?);
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(n_io).thread_name("io").enable_all().build()?;
     let listeners = runtime.block_on(Listeners::bind(config))?;
     let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
     let started = clock.now();
@@ -240,7 +245,8 @@ impl Edges {
         let data = tokio::spawn(data);
         let metrics = data_http::serve_metrics(listeners.metrics, self.metrics, reached(&stopping, Stage::Drained));
         let metrics = tokio::spawn(metrics);
-        let admin = control_admin::serve(listeners.admin, self.control.clone(), admin, reached(&stopping, Stage::Drained));
+        let admin =
+            control_admin::serve(listeners.admin, self.control.clone(), admin, reached(&stopping, Stage::Drained));
         let admin = tokio::spawn(admin);
         let told = tokio::spawn(tell_ready(self.control.clone(), readiness.clone(), ready_line));
         wait_for_signal().await?;

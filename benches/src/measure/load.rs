@@ -35,7 +35,7 @@ struct Pair {
 
 /// Measures the tail while versions load.
 pub fn load(settings: &Settings) -> Result<(), BenchError> {
-    let (n_pairs, model_mib, window) = settings.pick((20, 100, 2000), (2, 20, 300));
+    let (n_pairs, model_mib, window) = settings.pick((15, 100, 2000), (2, 20, 300));
     let about = format!("p99 at 30 % of capacity while versions of {model_mib} MB load, three per window");
     let mut report = Report::new(settings, "load", &about)?;
     let house = House::new()?;

@@ -52,7 +52,7 @@ pub fn tiny(settings: &Settings) -> Result<(), BenchError> {
     let request = infer_request(&gateway.address(), MODEL, None, &ROW);
     let echo = Echo::start(&settings.echo, house.path(), answer_bytes(&gateway, &request)?, io_threads())?;
     let floor = Floor::load(&model, &ROW)?;
-    let (n_rounds, window) = settings.pick((9, Duration::from_millis(1500)), (1, Duration::from_millis(500)));
+    let (n_rounds, window) = settings.pick((15, Duration::from_millis(1000)), (1, Duration::from_millis(500)));
 
     let mut rows = Vec::new();
     for (n_callers, aim) in CASES {

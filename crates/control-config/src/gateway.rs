@@ -78,10 +78,8 @@ pub struct RuntimeSettings {
 /// Bounds of the listeners.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeLimits {
-    /// `body_bytes`: the largest body, after decompression.
+    /// `body_bytes`: the largest body.
     pub body_bytes: u64,
-    /// `decompression_ratio`: how many times its size a body may unpack to.
-    pub decompression_ratio: u64,
     /// `header_bytes`: the largest head of a request.
     pub header_bytes: usize,
     /// `connections`: open at once, per listener.
@@ -94,8 +92,6 @@ pub struct EdgeLimits {
     pub idle_timeout: Duration,
     /// `drain_ms`: how long requests in flight may take to finish at shutdown.
     pub drain: Duration,
-    /// `metric_series`: the most series the metrics may grow to.
-    pub metric_series: usize,
 }
 
 /// How the model repository is read.
@@ -269,14 +265,12 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             body_bytes: 64 * MIB,
-            decompression_ratio: 20,
             header_bytes: 32 << 10,
             connections: 4_096,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             drain: Duration::from_secs(30),
-            metric_series: 50_000,
         }
     }
 }

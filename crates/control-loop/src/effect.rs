@@ -19,7 +19,7 @@ pub(crate) enum Effect {
     /// Tells the log what a table does not do as wished.
     Notice(ModelName, String),
     /// A version came under trial.
-    TrialOpened { model: ModelName, version: Version, digest: Digest, n_crashed: Option<u64> },
+    TrialOpened { model: ModelName, version: Version, digest: Digest, crashes: Vec<u64> },
     /// A trial is over, whatever its end.
     TrialClosed { model: ModelName, version: Version, digest: Digest },
     /// A version was taken out of traffic.
@@ -54,10 +54,10 @@ impl Core {
         match effect {
             Effect::Free(snapshot) => drop(snapshot),
             Effect::Notice(model, notice) => warn!(%model, notice, "routing differs from what is wished"),
-            Effect::TrialOpened { model, version, digest, n_crashed } => {
+            Effect::TrialOpened { model, version, digest, crashes } => {
                 info!(%model, %version, digest = digest.short(), "trial opened");
                 self.recorder.later(Job::MarkOpen(digest));
-                if let Some(n_requests) = n_crashed {
+                for n_requests in crashes {
                     self.count_crash(&model, version, n_requests);
                 }
             }
@@ -97,7 +97,6 @@ impl Core {
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
             generation = generations.1, actor, %evidence, "rolled back"
         );
-        self.metrics.rolled_back(&id.model, &cause);
         self.notify(json!({ "event": "rolled_back", "model": id.model.as_str(), "version": id.version.get(),
             "digest": digest.to_string(), "stable": stable.get(), "cause": cause, "reason": reason,
             "before": before, "after": after, "generation": generations.1, "actor": actor, "evidence": evidence }));

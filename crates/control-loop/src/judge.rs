@@ -102,6 +102,7 @@ impl Core {
         let before = describe(state, name);
         let generation_before = state.generation;
         let changes = self.bar(state, &id, digest, cause.as_str());
+        self.metrics.rolled_back(name, cause.as_str());
         // The rollback is recorded before the trial it closes is forgotten.
         let at = effects.len();
         self.publish_model(state, name, effects);

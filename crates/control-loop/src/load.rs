@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use base_metrics::Metrics;
@@ -84,7 +84,7 @@ pub(crate) struct LoadContext {
     pub(crate) clock: Arc<dyn Clock>,
     /// Asks whether a digest is quarantined, so that its content is not even loaded.
     pub(crate) is_barred: Box<dyn Fn(Digest) -> bool + Send>,
-    pub(crate) events: Sender<Event>,
+    pub(crate) events: SyncSender<Event>,
 }
 
 /// Runs until the control thread is gone.

@@ -264,6 +264,7 @@ impl Core {
             let open = state.models.get(model).and_then(|m| m.trials.get(version));
             let evidence = open.map_or(serde_json::Value::Null, |open| evidence::of_trial(open, None));
             let changes = if is_quarantined { self.bar(state, &id, digest, "operator") } else { Vec::new() };
+            self.metrics.rolled_back(model, "operator");
             per_version.push((id, digest, evidence, changes));
         }
         let stance = state.new_stance(model, target, self.clock.unix_ms());

@@ -96,16 +96,17 @@ impl Core {
             }
             let stored = checkpoints.remove(&checkpoint_key(name, candidate.digest));
             let stored = stored.filter(|s| s.stable == stable.digest);
+            let digest = candidate.digest;
+            let mut crashes: Vec<u64> = crashed.remove(&digest).into_iter().collect();
+            crashes.extend(stored.iter().flat_map(|s| &s.pending_crashes));
             let restored = stored.and_then(|s| Some((Trial::restore(guardrail, &s.checkpoint).ok()?, s.since_unix_ms)));
             let fresh = || Trial::new(guardrail).ok().map(|trial| (trial, self.clock.unix_ms()));
             // A guardrail that judges nothing was refused when it was read.
             let Some((trial, since)) = restored.or_else(fresh) else { continue };
-            let digest = candidate.digest;
-            let n_crashed = crashed.remove(&digest);
             let limits = &model.limits;
             model.budget = Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve));
             model.trials.insert(version, OpenTrial::new(trial, candidate, stable, since));
-            effects.push(Effect::TrialOpened { model: name.clone(), version, digest, n_crashed });
+            effects.push(Effect::TrialOpened { model: name.clone(), version, digest, crashes });
         }
     }
 

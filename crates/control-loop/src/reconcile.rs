@@ -162,8 +162,15 @@ impl Core {
             }
         }
         self.metrics.set_version_state(&request.id.model, request.id.version, VersionState::Loading);
-        if self.loader_jobs.send(LoaderJob::Load(Box::new(request))).is_err() {
-            error!("the loader's thread is gone: no version can be loaded");
+        let id = request.id.clone();
+        if let Err(refused) = self.loader_jobs.try_send(LoaderJob::Load(Box::new(request))) {
+            warn!(version = %id, %refused, "cannot be loaded now: asked for again at the next look");
+            if let Some(entry) = self.lock().entry_mut(&id) {
+                entry.stamp = None;
+                if entry.serving.is_none() {
+                    entry.state = VersionState::Registered;
+                }
+            }
         }
     }
 }

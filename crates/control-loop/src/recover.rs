@@ -9,17 +9,18 @@ use control_config::RoutingConfig;
 use control_registry::journal::{Action, Entry, Recovered};
 use tracing::warn;
 
-use crate::evidence::parse_checkpoint;
+use crate::evidence::{parse_checkpoint, with_crash};
 use crate::state::State;
 
 /// The first state, and what has to be recorded about getting there.
 pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now_unix_ms: u64) -> (State, Vec<Entry>) {
     let mut decisions = recovered.decisions.clone();
-    let how = if recovered.clean_shutdown { "after an orderly end" } else { "after an unclean end" };
-    let mut entries = vec![Entry {
-        reason: Some(format!("start {} {how}", recovered.boots)),
-        ..Entry::new(now_unix_ms, "gateway", Action::Started)
-    }];
+    let reason = match (recovered.boots, recovered.clean_shutdown) {
+        (0 | 1, _) => "the first start".to_owned(),
+        (n, true) => format!("start {n}, after an orderly end"),
+        (n, false) => format!("start {n}, after an unclean end"),
+    };
+    let mut entries = vec![Entry { reason: Some(reason), ..Entry::new(now_unix_ms, "gateway", Action::Started) }];
     entries.extend(recovered.pending_quarantines.iter().filter_map(|d| quarantine(&decisions, *d, now_unix_ms)));
     entries.extend(interrupted(&decisions, now_unix_ms));
     entries.iter().flat_map(|e| &e.changes).for_each(|change| decisions.apply(change));
@@ -38,12 +39,31 @@ pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now
         decisions,
         models: BTreeMap::new(),
         checkpoints: stored.collect(),
-        crashed: if recovered.clean_shutdown { BTreeMap::new() } else { crashed },
+        crashed,
         draining: Vec::new(),
         told_refusals: BTreeMap::new(),
         is_started: false,
     };
     (state, entries)
+}
+
+/// Notes in the checkpoints which trials lost requests in the crash, so that it is on disk before traffic flows: the
+/// version may take the process with it again at once. Gives the checkpoints that changed, and leaves in `crashed` what
+/// has no checkpoint.
+pub(crate) fn note_crashes(
+    checkpoints: &mut [(String, String)],
+    crashed: &mut BTreeMap<Digest, u64>,
+) -> Vec<(String, String)> {
+    let mut changed = Vec::new();
+    crashed.retain(|digest, n_requests| {
+        let is_its = |(key, _): &&mut (String, String)| key.ends_with(&format!("/{digest}"));
+        let Some((key, json)) = checkpoints.iter_mut().find(is_its) else { return true };
+        let Some(noted) = with_crash(json, *n_requests) else { return true };
+        *json = noted;
+        changed.push((key.clone(), json.clone()));
+        false
+    });
+    changed
 }
 
 /// A rollback whose row did not reach the journal: its marker did.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::mpsc::TrySendError;
 
 use base_serving::ServingVersion;
 use base_types::{ModelName, VersionId, VersionState};
@@ -71,8 +72,11 @@ impl Core {
             effects.push(Effect::Record(Box::new(entry)));
         }
         self.perform(effects);
-        if self.loader_jobs.send(LoaderJob::Free(versions)).is_err() {
-            error!("the loader's thread is gone");
+        match self.loader_jobs.try_send(LoaderJob::Free(versions)) {
+            Ok(()) => {}
+            // Freed at a later sweep.
+            Err(TrySendError::Full(LoaderJob::Free(versions))) => self.lock().draining.extend(versions),
+            Err(_) => error!("the loader's thread is gone"),
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct State {
     pub(crate) models: BTreeMap<ModelName, Model>,
     /// Evidence from before a restart, for trials that have not opened yet.
     pub(crate) checkpoints: BTreeMap<String, StoredTrial>,
-    /// Requests that were in flight on each version when the process last died.
+    /// Requests that were in flight when the process last died, on versions without a checkpoint to note it in.
     pub(crate) crashed: BTreeMap<Digest, u64>,
     /// Versions out of the snapshot whose last requests are finishing.
     pub(crate) draining: Vec<Arc<ServingVersion>>,
@@ -94,6 +94,8 @@ pub(crate) struct StoredTrial {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) stable: Digest,
     pub(crate) since_unix_ms: u64,
+    /// Crashes it has not been charged with yet, by requests lost.
+    pub(crate) pending_crashes: Vec<u64>,
 }
 
 /// Counts of the last seconds, for the measured share.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use tracing::{error, info};
 use crate::load::{LoadContext, LoadResult, Loader, LoaderJob};
 use crate::order::{Done, Order, Refused, refuse};
 use crate::recorder::{Job, Recorder};
-use crate::recover::recover;
+use crate::recover::{note_crashes, recover};
 use crate::state::{State, is_due};
 use crate::tick::RESERVE;
 use crate::webhook::Webhook;
@@ -32,6 +32,12 @@ const TICK: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_millis(100);
 /// Until everything present at start is loaded, the repository is looked at this often.
 const LOOK_AT_START: Duration = Duration::from_millis(50);
+
+/// Events waiting for the control thread. Loads and file changes wait for room, orders are refused.
+const EVENTS_MAX: usize = 256;
+/// Versions waiting to be loaded or freed; what finds no room is asked for again at the next look. The control thread
+/// never waits for the loader, because the loader may be waiting for it.
+const LOADER_JOBS_MAX: usize = 4096;
 
 /// How the control plane is set up.
 #[derive(Debug, Clone)]
@@ -52,6 +58,8 @@ pub struct Settings {
     pub follow_share: Option<f64>,
     /// Whom to tell of decisions.
     pub webhooks: Vec<String>,
+    /// How long a webhook may take to answer.
+    pub webhook_timeout: Duration,
 }
 
 /// Why the control plane does not start.
@@ -100,7 +108,7 @@ pub(crate) struct Core {
     pub(crate) recorder: Recorder,
     pub(crate) webhook: Webhook,
     pub(crate) settings: Settings,
-    pub(crate) loader_jobs: Sender<LoaderJob>,
+    pub(crate) loader_jobs: SyncSender<LoaderJob>,
 }
 
 impl Core {
@@ -117,7 +125,7 @@ impl Core {
 /// The control plane, running.
 pub struct Control {
     core: Arc<Core>,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
     is_started: watch::Receiver<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     watcher: Mutex<Option<Watcher>>,
@@ -143,10 +151,16 @@ impl Control {
     /// Recovers the state, reads routing.toml and the repository, and begins to load.
     pub fn start(
         settings: Settings,
-        (mut journal, recovered): (Journal, Recovered),
+        (mut journal, mut recovered): (Journal, Recovered),
         connections: Connections,
     ) -> Result<Self, ControlError> {
-        let Connections { cell, metrics, clock, started, loader, crashed } = connections;
+        let Connections { cell, metrics, clock, started, loader, mut crashed } = connections;
+        if recovered.clean_shutdown {
+            crashed.clear();
+        }
+        for (key, json) in note_crashes(&mut recovered.checkpoints, &mut crashed) {
+            journal.checkpoint(&key, &json)?;
+        }
         // A repository that cannot be read at start is a mistake to be told, not an empty one.
         scan(&settings.repository, &settings.scan, clock.unix_ms())?;
         let trials = journal.trials();
@@ -160,7 +174,7 @@ impl Control {
         let mut threads = Vec::new();
         let (recorder, thread) = Recorder::start(journal, metrics.clone(), clock.clone())?;
         threads.push(thread);
-        let (webhook, thread) = Webhook::start(settings.webhooks.clone(), metrics.clone())?;
+        let (webhook, thread) = Webhook::start(settings.webhooks.clone(), settings.webhook_timeout, metrics.clone())?;
         threads.extend(thread);
         let (mut state, entries) = recover(&recovered, crashed, clock.unix_ms());
         state.reserved = reserved;
@@ -173,8 +187,8 @@ impl Control {
             }
             Err(error) => return Err(error.into()),
         }
-        let (events, received) = channel();
-        let (loader_jobs, jobs) = channel();
+        let (events, received) = sync_channel(EVENTS_MAX);
+        let (loader_jobs, jobs) = sync_channel(LOADER_JOBS_MAX);
         let core = Arc::new(Core {
             state: Mutex::new(state),
             cell,
@@ -209,11 +223,12 @@ impl Control {
     /// Has an order carried out.
     pub async fn order(&self, order: Order) -> Result<Done, Refused> {
         let (reply, answer) = oneshot::channel();
-        let is_sent = self.events.send(Event::Order(order, reply)).is_ok();
-        match answer.await {
-            Ok(result) if is_sent => result,
-            _ => refuse("stopping", "the gateway is stopping"),
+        match self.events.try_send(Event::Order(order, reply)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return refuse("busy", "too many orders wait already; try again"),
+            Err(TrySendError::Disconnected(_)) => return refuse("stopping", "the gateway is stopping"),
         }
+        answer.await.unwrap_or_else(|_| refuse("stopping", "the gateway is stopping"))
     }
 
     /// What is in force, for people and tools.
@@ -265,7 +280,7 @@ impl Control {
 fn watch_routing(
     core: &Arc<Core>,
     known: Option<Vec<u8>>,
-    events: &Sender<Event>,
+    events: &SyncSender<Event>,
 ) -> Result<Option<Watcher>, ControlError> {
     let Some(path) = core.settings.routing.clone() else { return Ok(None) };
     let (watcher, changes) = Watcher::start(vec![Watched { path, known }], core.settings.watch.clone())?;
@@ -284,7 +299,7 @@ fn spawn_loader(
     core: &Arc<Core>,
     loader: Arc<dyn Loader>,
     jobs: Receiver<LoaderJob>,
-    events: Sender<Event>,
+    events: SyncSender<Event>,
 ) -> std::io::Result<JoinHandle<()>> {
     let barred = core.clone();
     let context = LoadContext {

@@ -10,7 +10,6 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 const EVENTS_MAX: usize = 256;
-const TIMEOUT: Duration = Duration::from_secs(2);
 /// Deliveries tried of one event to one URL.
 const TRIES: u32 = 3;
 
@@ -22,14 +21,18 @@ pub(crate) struct Webhook {
 
 impl Webhook {
     /// Starts the thread, unless there is no URL.
-    pub(crate) fn start(urls: Vec<String>, metrics: Metrics) -> std::io::Result<(Self, Option<JoinHandle<()>>)> {
+    pub(crate) fn start(
+        urls: Vec<String>,
+        timeout: Duration,
+        metrics: Metrics,
+    ) -> std::io::Result<(Self, Option<JoinHandle<()>>)> {
         if urls.is_empty() {
             return Ok((Self { events: None, metrics }, None));
         }
         let (events, received) = sync_channel(EVENTS_MAX);
         let counted = metrics.clone();
         let thread = std::thread::Builder::new().name("webhook".to_owned());
-        let thread = thread.spawn(move || deliver_all(&urls, &received, &counted))?;
+        let thread = thread.spawn(move || deliver_all(&urls, timeout, &received, &counted))?;
         Ok((Self { events: Some(events), metrics }, Some(thread)))
     }
 
@@ -43,9 +46,9 @@ impl Webhook {
     }
 }
 
-fn deliver_all(urls: &[String], events: &Receiver<Value>, metrics: &Metrics) {
+fn deliver_all(urls: &[String], timeout: Duration, events: &Receiver<Value>, metrics: &Metrics) {
     let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
+        .timeout_global(Some(timeout))
         .max_redirects(0)
         .http_status_as_error(true)
         .build()

@@ -78,7 +78,7 @@ pub enum Problem {
     #[error("unknown datatype {0:?}")]
     DataType(String),
     /// The data type cannot be sent as JSON.
-    #[error("{0} has no JSON form: use FP32 or FP64, or send binary tensor data")]
+    #[error("{0} has no JSON form: send a model that takes FP32 or FP64")]
     NoJsonForm(DataType),
     /// The elements are not as many as the shape asks for.
     #[error("shape {shape:?} asks for {expected} elements, {}{actual} given", at_least(.expected, .actual))]

@@ -135,12 +135,10 @@ impl ExecLane {
 
 impl Lane for ExecLane {
     fn submit(&self, job: Job) -> Submission {
-        if self.state.is_quick() {
-            if let Some(_permit) = self.pool.short_path() {
-                return self.run_here(job);
-            }
+        match self.state.is_quick().then(|| self.pool.short_path()).flatten() {
+            Some(_permit) => self.run_here(job),
+            None => self.enqueue(job),
         }
-        self.enqueue(job)
     }
 
     fn waiting(&self) -> usize {

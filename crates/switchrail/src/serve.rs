@@ -171,6 +171,7 @@ fn control_settings(settings: &ServeSettings) -> Settings {
         confirm_after: config.confirm_after,
         follow_share: config.follow_latest.then_some(config.follow_share),
         webhooks: config.webhook.urls.clone(),
+        webhook_timeout: config.webhook.timeout,
     }
 }
 

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -162,6 +162,7 @@ fn control(folder: &Path) -> Control {
         confirm_after: Duration::from_secs(600),
         follow_share: None,
         webhooks: Vec::new(),
+        webhook_timeout: Duration::from_secs(2),
     };
     let connections = Connections {
         cell: Arc::new(SnapshotCell::new(Snapshot::default())),

@@ -72,14 +72,12 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
 
 fn limits(mut section: Section<'_>, limits: &mut EdgeLimits, report: &mut Report<'_>) {
     put(&mut limits.body_bytes, number(&mut section, "body_bytes", 1..=BYTES_MAX, report));
-    put(&mut limits.decompression_ratio, number(&mut section, "decompression_ratio", 1..=1_000, report));
     put(&mut limits.header_bytes, count(&mut section, "header_bytes", 8_192..=1 << 20, report));
     put(&mut limits.connections, count(&mut section, "connections", 1..=1_000_000, report));
     put(&mut limits.header_timeout, time(&mut section, "header_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.body_timeout, time(&mut section, "body_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.idle_timeout, time(&mut section, "idle_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.drain, time(&mut section, "drain_ms", 0..=DAY_MS, report));
-    put(&mut limits.metric_series, count(&mut section, "metric_series", 1_000..=10_000_000, report));
     section.finish(report);
 }
 

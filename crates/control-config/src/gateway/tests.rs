@@ -60,14 +60,12 @@ watch = { poll_ms = 100, quiet_ms = 10, events = false }
 webhook = { url = "https://hooks.example.com/x", timeout_ms = 9 }
 [limits]
 body_bytes = 1
-decompression_ratio = 2
 header_bytes = 8192
 connections = 4
 header_timeout_ms = 5
 body_timeout_ms = 6
 idle_timeout_ms = 7
 drain_ms = 8
-metric_series = 1000
 [repository]
 poll_ms = 50
 settle_ms = 2
@@ -90,14 +88,12 @@ version_bytes = 6
         runtime: RuntimeSettings { library: Some("etc/lib.so".into()), allow_old: true, io_threads: 2, run_threads: 3 },
         limits: EdgeLimits {
             body_bytes: 1,
-            decompression_ratio: 2,
             header_bytes: 8192,
             connections: 4,
             header_timeout: ms(5),
             body_timeout: ms(6),
             idle_timeout: ms(7),
             drain: ms(8),
-            metric_series: 1000,
         },
         repository: RepositorySettings {
             poll: ms(50),

@@ -121,6 +121,7 @@ impl World {
             confirm_after: self.confirm_after,
             follow_share: None,
             webhooks: Vec::new(),
+            webhook_timeout: Duration::from_secs(2),
         };
         self.cell = Arc::new(SnapshotCell::new(Snapshot::default()));
         self.metrics = Metrics::new("0", "0").unwrap();

@@ -46,6 +46,7 @@ fn memory_is_reported_and_comes_back() {
         cycle(&model);
     }
     let after = private_bytes();
-    assert!(after <= floor + floor / 10 + 4 * MIB, "{} MiB before, {} MiB after 30 cycles", floor / MIB, after / MIB);
+    // The allocator may keep a buffer or two of one model, never one for each cycle.
+    assert!(after <= floor + MODEL_BYTES as u64, "{} MiB before, {} MiB after 30 cycles", floor / MIB, after / MIB);
     println!("floor {} MiB, after {} MiB, {memory:?}", floor / MIB, after / MIB);
 }

@@ -138,16 +138,16 @@ fn bodies_and_waits_are_bounded() {
 fn too_many_requests_at_once_are_refused() {
     let limits = AdminLimits { requests: 1, ..AdminLimits::default() };
     let door = Door::with("127.0.0.1:0", |_| AdminOptions { limits, ..AdminOptions::default() });
-    let mut slow = door.connect();
-    slow.write_all(
-        b"POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n",
-    )
-    .unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
-    let busy = loop {
+    let head = b"POST /v1/config/check HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 1\r\n\r\n";
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    // Which of two requests comes first is not ours to say: should the slow one be the one refused, it tries again.
+    let (mut slow, busy) = loop {
+        let mut slow = door.connect();
+        slow.write_all(head).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
         let answer = door.get("/v1/status");
         if answer.status == 503 || std::time::Instant::now() > deadline {
-            break answer;
+            break (slow, answer);
         }
     };
     assert_eq!((busy.status, code(&busy)), (503, "busy"));

@@ -101,7 +101,9 @@ impl Core {
         let Some(model) = state.models.get_mut(name) else { return false };
         let policy = model.config.as_ref().and_then(|c| Some(c.version_policy.as_ref()?.select(&present)));
         let is_wanted = |v: &Version| policy.as_ref().is_none_or(|p| p.contains(v)) || needed.contains(v);
-        model.is_settling = found.versions.values().any(|e| matches!(e, VersionEntry::Settling));
+        // A version is not taken up before the config that says how.
+        let is_config_settling = matches!(found.config, ConfigEntry::Settling);
+        model.is_settling = is_config_settling || found.versions.values().any(|e| matches!(e, VersionEntry::Settling));
         let mut is_changed = false;
         for (version, entry) in &mut model.versions {
             // A folder that could not be read to the end says nothing about what is missing.
@@ -124,6 +126,7 @@ impl Core {
                     }
                 }
                 VersionEntry::Refused(_) => {}
+                VersionEntry::Settled(_) if is_config_settling && entry.serving.is_none() => {}
                 VersionEntry::Settled(stamp) if entry.is_wanted => {
                     if let Some(refusal) = model.refusal.as_ref().filter(|_| entry.serving.is_none()) {
                         is_changed |= refuse(entry, "config", refusal, None);

@@ -75,4 +75,9 @@ pub trait Lane: Send + Sync {
 
     /// Jobs waiting now.
     fn waiting(&self) -> usize;
+
+    /// Whether nothing waits or runs: a run may outlive the request that asked for it.
+    fn is_idle(&self) -> bool {
+        self.waiting() == 0
+    }
 }

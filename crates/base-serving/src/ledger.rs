@@ -67,7 +67,7 @@ impl OutcomeLedger {
         if attempt.assignment.split.is_some() && outcome.reason != Reason::Fallback {
             version.tally.count_drawn();
         }
-        if !is_evidence(outcome.reason) {
+        if !outcome.reason.is_evidence() {
             return;
         }
         match (outcome.class, outcome.fault) {
@@ -76,7 +76,8 @@ impl OutcomeLedger {
                 self.count_in_window(attempt, outcome, now);
             }
             (OutcomeClass::VersionFault, Some(kind)) => {
-                if attempt.rerun != Rerun::Failed {
+                // Only what stable could answer, or was not to be asked, is surely the version's.
+                if attempt.rerun == Rerun::Answered || !attempt.model.limits.has_fallback {
                     self.count_in_window(attempt, outcome, now);
                 }
                 if attempt.model.is_judged {
@@ -94,9 +95,4 @@ impl OutcomeLedger {
             attempt.version.tally.count_in_window(seconds, took, outcome.class == OutcomeClass::VersionFault);
         }
     }
-}
-
-/// Pins, labels and fallbacks are nobody's evidence: the version was not chosen for this request by the table.
-fn is_evidence(reason: Reason) -> bool {
-    reason.is_random() || reason == Reason::Rule
 }

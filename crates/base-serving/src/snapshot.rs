@@ -80,18 +80,18 @@ pub trait InFlightMark: Send + Sync {
 }
 
 impl ServingVersion {
-    /// An attempt begins.
-    pub fn begin(&self) {
+    /// An attempt begins. It is marked if the version would answer for a crash in it.
+    pub fn begin(&self, is_marked: bool) {
         self.metrics.begin();
-        if let Some(mark) = &self.mark {
+        if let Some(mark) = self.mark.as_ref().filter(|_| is_marked) {
             mark.begin();
         }
     }
 
     /// An attempt ended.
-    pub fn end(&self) {
+    pub fn end(&self, is_marked: bool) {
         self.metrics.end();
-        if let Some(mark) = &self.mark {
+        if let Some(mark) = self.mark.as_ref().filter(|_| is_marked) {
             mark.end();
         }
     }

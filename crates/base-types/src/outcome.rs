@@ -126,6 +126,12 @@ impl Reason {
         }
     }
 
+    /// Whether the table chose the version for this request, so that the attempt may be held against it. Pins and
+    /// labels are the caller's choice, a fallback is ours.
+    pub fn is_evidence(self) -> bool {
+        self.is_random() || self == Self::Rule
+    }
+
     /// Whether the version was drawn at random, so that the attempt is evidence in a comparison.
     pub fn is_random(self) -> bool {
         matches!(self, Self::Stable | Self::Split | Self::Sticky | Self::Redirect)

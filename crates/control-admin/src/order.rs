@@ -118,7 +118,7 @@ pub(crate) async fn release(
 
 async fn carry_out(app: &App, model: &str, operation: Operation, who: Who) -> Answer {
     let model = model_name(model)?;
-    if !app.control.status().models.iter().any(|m| m.name == model.as_str()) {
+    if !app.control.has_model(&model) {
         return Err(Problem::model_unknown(model.as_str()));
     }
     let peer = who.peer.remote;

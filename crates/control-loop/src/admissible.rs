@@ -1,18 +1,33 @@
 //! Whether an order makes sense as things stand: pure questions to the state.
 
+use std::collections::BTreeSet;
+
 use base_types::{ModelName, Selector, Signature, TensorSpec, Version, VersionId};
 
 use crate::order::{Refused, refuse};
 use crate::publish::is_ready;
 use crate::state::State;
 
-/// Versions that take traffic beside stable.
+/// Versions under trial: what a rollback that names no target takes out. Versions that only rules send requests to are
+/// the file's business.
 pub(crate) fn leaving(state: &State, model: &ModelName, stable: Version) -> Vec<Version> {
     let route = state.models.get(model).and_then(|m| m.route.as_ref());
-    route.map(|r| r.candidates().into_iter().filter(|v| *v != stable).collect()).unwrap_or_default()
+    let arms = route.into_iter().flat_map(|r| r.split.arms());
+    let mut versions: BTreeSet<Version> =
+        arms.filter(|a| a.weight > 0.0 && !a.is_redirected).map(|a| a.version).collect();
+    // A promotion cut short by a restart takes no traffic, but is what the order is about.
+    versions.extend(state.stance(model).and_then(|s| s.candidate).map(|c| c.version));
+    versions.remove(&stable);
+    versions.into_iter().collect()
 }
 
 pub(crate) fn confirmed_before(state: &State, model: &ModelName, stable: Version) -> Result<Version, Refused> {
+    if state.models.get(model).is_some_and(|m| m.is_rolled_back) {
+        let text = format!(
+            "version {stable} of {model} took over by a rollback already; to leave it too, name the version to go back to with --to"
+        );
+        return refuse("rolled_back_already", text);
+    }
     let confirmed = state.decisions.confirmed.get(model).map(Vec::as_slice).unwrap_or_default();
     let earlier = confirmed.iter().rev().copied().find(|v| *v != stable && is_ready(state, model, *v));
     let text = || format!("{model} has no earlier confirmed version that is ready; name one with --to");
@@ -74,6 +89,12 @@ pub(crate) fn check_candidate(
         let why = entry.and_then(|e| e.reason.as_ref()).map(|(_, text)| format!(": {text}")).unwrap_or_default();
         return refuse("version_not_ready", format!("{id} is not ready{why}"));
     };
+    if known.is_some_and(|m| m.serving(version).map(|s| s.digest) == m.serving(stable).map(|s| s.digest)) {
+        return refuse(
+            "same_content",
+            format!("{id} has the same content as version {stable}: there is nothing to try"),
+        );
+    }
     if let Err(error) = before.succeeded_by(after) {
         let show = |s: &Signature| {
             let list = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

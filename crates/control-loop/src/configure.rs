@@ -16,6 +16,8 @@ use crate::turn::{ControlError, Core};
 impl Core {
     /// Takes the content of routing.toml, or why there is none.
     pub(crate) fn configure(&self, path: &Path, content: Result<Vec<u8>, FileProblem>) {
+        // A newer text: an older one that still waits for the disk is out of date.
+        self.lock().unrecorded_routing = None;
         match content {
             Ok(bytes) => self.apply_text(path, &bytes),
             Err(problem) => {
@@ -36,13 +38,21 @@ impl Core {
         let text = String::from_utf8_lossy(bytes).into_owned();
         let before = self.lock().routing.clone();
         let differences: Vec<String> = diff(&before, &parsed.value).iter().map(ToString::to_string).collect();
-        let is_reading_problem_gone = !self.lock().problems.is_empty();
-        if differences.is_empty() && !is_reading_problem_gone {
+        let had_problems = !self.lock().problems.is_empty();
+        if differences.is_empty() && !had_problems {
             self.metrics.config_read(ReloadResult::Unchanged, 0, self.unix_seconds());
             info!(file = %path.display(), "routing.toml says the same as before");
             return;
         }
         self.accept(path, parsed.value, text, &differences);
+    }
+
+    /// Tries an edit again that the disk refused.
+    pub(crate) fn retry_routing(&self) {
+        let unrecorded = self.lock().unrecorded_routing.take();
+        if let Some((path, bytes)) = unrecorded {
+            self.apply_text(&path, &bytes);
+        }
     }
 
     fn reject(&self, path: &Path, problems: Vec<Diagnostic>) {
@@ -66,9 +76,11 @@ impl Core {
         let entries = self.acceptance(path, &routing, differences);
         let generation = base_types::Generation(self.lock().generation + 1);
         let entries: Vec<Entry> = entries.into_iter().map(|e| Entry { generation: Some(generation), ..e }).collect();
+        let kept = text.clone().into_bytes();
         if let Err(error) = self.recorder.now(entries.clone(), Some(text)) {
-            error!(%error, "routing.toml is valid but could not be recorded: routing stays as it is");
+            error!(%error, "routing.toml is valid but could not be recorded yet: routing stays as it is");
             self.metrics.config_read(ReloadResult::Rejected, 1, self.unix_seconds());
+            self.lock().unrecorded_routing = Some((path.to_owned(), kept));
             return;
         }
         let mut effects = Vec::new();
@@ -143,7 +155,12 @@ impl Core {
             Err(source) => return Err(ControlError::RoutingUnreadable { path: path.clone(), source }),
         };
         match parse_routing(path, &bytes) {
-            Ok(_) => self.apply_text(path, &bytes),
+            Ok(_) => {
+                self.apply_text(path, &bytes);
+                if accepted_config.is_none() && self.lock().unrecorded_routing.is_some() {
+                    return Err(ControlError::RoutingUnrecorded);
+                }
+            }
             Err(invalid) if accepted_config.is_some() => {
                 self.reject(path, invalid.diagnostics);
                 warn!("the routing accepted last serves");

@@ -9,8 +9,24 @@ use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::recorder::Job;
-use crate::state::checkpoint_key;
+use crate::state::{checkpoint_key, crash_key};
 use crate::turn::Core;
+
+/// A version that was taken out of traffic, and everything there is to say about it.
+pub(crate) struct RolledBack {
+    pub(crate) id: VersionId,
+    pub(crate) digest: Digest,
+    pub(crate) stable: Version,
+    pub(crate) cause: String,
+    pub(crate) reason: String,
+    pub(crate) evidence: Value,
+    /// Shares before and after.
+    pub(crate) before: String,
+    pub(crate) after: String,
+    pub(crate) generation: u64,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) actor: String,
+}
 
 /// Something to do once the lock is released.
 pub(crate) enum Effect {
@@ -19,23 +35,11 @@ pub(crate) enum Effect {
     /// Tells the log what a table does not do as wished.
     Notice(ModelName, String),
     /// A version came under trial.
-    TrialOpened { model: ModelName, version: Version, digest: Digest, crashes: Vec<u64> },
+    TrialOpened { model: ModelName, version: Version, digest: Digest, checkpoint: String },
     /// A trial is over, whatever its end.
     TrialClosed { model: ModelName, version: Version, digest: Digest },
     /// A version was taken out of traffic.
-    RolledBack {
-        id: VersionId,
-        digest: Digest,
-        stable: Version,
-        cause: String,
-        reason: String,
-        evidence: Value,
-        /// Shares before and after.
-        states: (String, String),
-        generations: (u64, u64),
-        changes: Vec<Change>,
-        actor: String,
-    },
+    RolledBack(Box<RolledBack>),
     /// A verdict moved no traffic.
     Verdict { model: ModelName, id: VersionId, verdict: &'static str, text: String, evidence: Value },
     /// Something that happened and is recorded without being waited for.
@@ -54,22 +58,23 @@ impl Core {
         match effect {
             Effect::Free(snapshot) => drop(snapshot),
             Effect::Notice(model, notice) => warn!(%model, notice, "routing differs from what is wished"),
-            Effect::TrialOpened { model, version, digest, crashes } => {
+            Effect::TrialOpened { model, version, digest, checkpoint } => {
                 info!(%model, %version, digest = digest.short(), "trial opened");
+                let key = checkpoint_key(&model, digest);
+                self.recorder.later(Job::Checkpoint { key, json: Some(checkpoint) });
                 self.recorder.later(Job::MarkOpen(digest));
-                for n_requests in crashes {
-                    self.count_crash(&model, version, n_requests);
-                }
             }
             Effect::TrialClosed { model, version, digest } => {
                 info!(%model, %version, digest = digest.short(), "trial closed");
                 self.recorder.later(Job::Unmark(digest));
-                self.recorder.later(Job::Checkpoint { key: checkpoint_key(&model, digest), json: None });
+                for key in [checkpoint_key(&model, digest), crash_key(digest)] {
+                    self.recorder.later(Job::Checkpoint { key, json: None });
+                }
                 for rule in crate::evidence::RULES {
                     self.metrics.clear_rule(&model, version, rule);
                 }
             }
-            Effect::RolledBack { .. } => self.perform_rollback(effect),
+            Effect::RolledBack(rolled_back) => self.perform_rollback(*rolled_back),
             Effect::Verdict { model, id, verdict, text, evidence } => {
                 warn!(%model, version = %id.version, verdict, reason = text, %evidence, "verdict");
                 self.metrics.verdict(&model, verdict);
@@ -86,23 +91,19 @@ impl Core {
         }
     }
 
-    fn perform_rollback(&self, effect: Effect) {
-        let Effect::RolledBack { id, digest, stable, cause, reason, evidence, states, generations, changes, actor } =
-            effect
-        else {
-            return;
-        };
-        let (before, after) = states;
+    fn perform_rollback(&self, rolled_back: RolledBack) {
+        let RolledBack { id, digest, stable, cause, reason, evidence, before, after, generation, changes, actor } =
+            rolled_back;
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
-            generation = generations.1, actor, %evidence, "rolled back"
+            generation, actor, %evidence, "rolled back"
         );
         self.notify(json!({ "event": "rolled_back", "model": id.model.as_str(), "version": id.version.get(),
             "digest": digest.to_string(), "stable": stable.get(), "cause": cause, "reason": reason,
-            "before": before, "after": after, "generation": generations.1, "actor": actor, "evidence": evidence }));
+            "before": before, "after": after, "generation": generation, "actor": actor, "evidence": evidence }));
         let entry = Entry {
             digest: Some(digest),
-            generation: Some(base_types::Generation(generations.1)),
+            generation: Some(base_types::Generation(generation)),
             before: Some(before),
             after: Some(after),
             reason: Some(reason),
@@ -121,22 +122,5 @@ impl Core {
         let digest = self.lock().entry(id).and_then(|e| e.digest);
         let (model, version) = (Some(id.model.clone()), Some(id.version));
         Entry { model, version, digest, ..Entry::new(self.clock.unix_ms(), actor, action) }
-    }
-
-    /// Charges a candidate with the crash that lost its requests.
-    fn count_crash(&self, model: &ModelName, version: Version, n_requests: u64) {
-        let mut effects = Vec::new();
-        let mut state = self.lock();
-        let open = state.models.get_mut(model).and_then(|m| m.trials.get_mut(&version));
-        if let Some(open) = open {
-            let verdict = open.trial.on_crash(n_requests);
-            let checkpoint = crate::evidence::checkpoint_json(open);
-            let key = checkpoint_key(model, open.candidate.digest);
-            self.recorder.later(Job::Checkpoint { key, json: Some(checkpoint) });
-            self.act(&mut state, model, version, verdict, &mut effects);
-        }
-        drop(state);
-        warn!(%model, %version, n_requests, "the process died with requests of this version in flight");
-        self.perform(effects);
     }
 }

@@ -96,9 +96,6 @@ struct Stored {
     pending: [u64; 2],
     crashes: [u64; 2],
     is_shared_incident: bool,
-    /// Requests lost in crashes that the trial has not been charged with yet.
-    #[serde(default)]
-    pending_crashes: Vec<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,7 +129,6 @@ pub(crate) fn checkpoint_json(open: &OpenTrial) -> String {
         pending: [c.pending.candidate, c.pending.stable],
         crashes: [c.crashes.exits, c.crashes.requests],
         is_shared_incident: c.is_shared_incident,
-        pending_crashes: Vec::new(),
     };
     // Plain numbers and a text: there is nothing that could fail to be written.
     serde_json::to_string(&stored).unwrap_or_default()
@@ -165,12 +161,5 @@ pub(crate) fn parse_checkpoint(json: &str) -> Option<StoredTrial> {
         crashes: CrashCounts { exits: s.crashes[0], requests: s.crashes[1] },
         is_shared_incident: s.is_shared_incident,
     };
-    Some(StoredTrial { checkpoint, stable, since_unix_ms: s.since_unix_ms, pending_crashes: s.pending_crashes })
-}
-
-/// A stored checkpoint with one more crash to be charged to its trial; `None` when it is no checkpoint.
-pub(crate) fn with_crash(json: &str, n_requests: u64) -> Option<String> {
-    let mut stored: Stored = serde_json::from_str(json).ok()?;
-    stored.pending_crashes.push(n_requests);
-    serde_json::to_string(&stored).ok()
+    Some(StoredTrial { checkpoint, stable, since_unix_ms: s.since_unix_ms })
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use base_types::{Change, Selector, Stance, VersionId};
+use base_types::{Change, ModelName, Selector, Stance, VersionId};
 use control_registry::journal::{Action, Entry as JournalEntry};
 use tracing::{info, warn};
 
 use crate::order::{Operation, Order};
 use crate::publish::is_ready;
-use crate::state::{State, is_due};
+use crate::state::{Model, State, is_due};
 use crate::turn::Core;
 
 /// A model's first stable version is not chosen while versions are still being copied, for at most this many
@@ -62,7 +62,21 @@ impl Core {
     }
 
     /// With `--follow-latest`: a higher version that became ready is put under trial.
-    pub(crate) fn follow(&self, id: &VersionId) {
+    pub(crate) fn follow_all(&self) {
+        if self.settings.follow_share.is_none() {
+            return;
+        }
+        let state = self.lock();
+        let highest = |(name, model): (&ModelName, &Model)| {
+            let version = model.versions.keys().rev().find(|v| is_ready(&state, name, **v))?;
+            (!model.is_rolled_back).then(|| State::id(name, *version))
+        };
+        let highest: Vec<VersionId> = state.models.iter().filter_map(highest).collect();
+        drop(state);
+        highest.iter().for_each(|id| self.follow(id));
+    }
+
+    fn follow(&self, id: &VersionId) {
         let Some(share) = self.settings.follow_share else { return };
         let state = self.lock();
         let model = state.models.get(&id.model);

@@ -28,11 +28,13 @@ impl Core {
                     entry.digest = entry.digest.or(digest);
                     refuse(entry, &code, &text, (!is_transient).then_some(stamp))
                 });
-                if !is_news {
-                    return;
+                if is_news {
+                    self.publish(&mut state, &mut effects);
                 }
-                self.publish(&mut state, &mut effects);
                 drop(state);
+                if !is_news {
+                    return self.choose_stables();
+                }
                 warn!(version = %id, code, text, "version refused");
                 self.metrics.version_refused(id.model.as_str(), &code);
                 let entry = JournalEntry {
@@ -46,7 +48,6 @@ impl Core {
         }
         self.show_state(id);
         self.choose_stables();
-        self.follow(id);
     }
 
     /// Makes a loaded version addressable: its number is bound to its content first.
@@ -108,8 +109,11 @@ impl Core {
             if entry.reason.as_ref().is_some_and(|(code, _)| code == "content_changed") {
                 entry.reason = None;
             }
-            if entry.serving.is_none() {
-                entry.state = if is_barred { VersionState::Quarantined } else { VersionState::Registered };
+            if entry.serving.is_none() && is_barred {
+                entry.state = VersionState::Quarantined;
+            } else if entry.serving.is_none() {
+                // Released while it was being read: the next look loads it.
+                (entry.state, entry.stamp) = (VersionState::Registered, None);
             }
         }
         self.publish(&mut state, &mut effects);

@@ -1,11 +1,13 @@
 //! The judge: a fault is weighed on the thread that saw it, and a rollback is published before that thread goes on.
 
+use std::sync::Arc;
+
 use base_routing::SplitId;
-use base_serving::{Attempt, FaultReport, Judge, Rerun};
-use base_types::{Change, ModelName, Phase, Quarantine, Stance, Version, VersionId};
+use base_serving::{Attempt, FaultReport, Judge, Rerun, ServingVersion};
+use base_types::{Change, Digest, ModelName, Phase, Quarantine, Stance, Version, VersionId};
 use control_rollout::{Arm, Cause, Count, Decision, FaultEvent, Grounds, Verdict, WindowTotals, decide};
 
-use crate::effect::Effect;
+use crate::effect::{Effect, RolledBack};
 use crate::evidence;
 use crate::state::{OpenTrial, State};
 use crate::turn::Core;
@@ -25,14 +27,15 @@ impl Core {
         let attempt = report.attempt;
         let name = &attempt.model.name;
         let Some(route) = &attempt.model.route else { return };
-        let faulty = attempt.version.id.version;
+        let is_faulty = |version: &Arc<ServingVersion>| std::ptr::eq(attempt.version, Arc::as_ptr(version));
         let Some(model) = state.models.get_mut(name) else { return };
         let mut verdicts: Vec<(Version, Verdict)> = Vec::new();
         for (candidate, open) in &mut model.trials {
-            let arm = match faulty {
-                version if version == *candidate => Arm::Candidate,
-                version if version == open.stable.id.version => Arm::Stable,
-                _ => continue,
+            // By identity: a run of an earlier load of the same number is nobody's evidence here.
+            let arm = match () {
+                () if is_faulty(&open.candidate) => Arm::Candidate,
+                () if is_faulty(&open.stable) => Arm::Stable,
+                () => continue,
             };
             let split = route.split(attempt.assignment.split.unwrap_or(SplitId::Default));
             let event = FaultEvent {
@@ -94,42 +97,69 @@ impl Core {
         cause: &Cause,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(open) = state.models.get(name).and_then(|m| m.trials.get(&candidate)) else { return };
+        let Some(mut rolled_back) = self.convict(state, name, candidate, cause) else { return };
+        // The rollback is recorded before the trial it closes is forgotten.
+        let at = effects.len();
+        self.publish_barred(state, name, rolled_back.digest, effects);
+        rolled_back.after = describe(state, name);
+        rolled_back.generation = state.generation;
+        effects.insert(at, Effect::RolledBack(rolled_back));
+    }
+
+    /// Publishes after a digest was barred: the model, or all of them where another one has the same content.
+    pub(crate) fn publish_barred(
+        &self,
+        state: &mut State,
+        name: &ModelName,
+        digest: Digest,
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_elsewhere = |(id, known): (&VersionId, &Digest)| *known == digest && id.model != *name;
+        if state.decisions.digests.iter().any(is_elsewhere) {
+            self.publish(state, effects);
+        } else {
+            self.publish_model(state, name, effects);
+        }
+    }
+
+    /// Decides that a candidate is out. The caller compiles and publishes, and says what came of it.
+    pub(crate) fn convict(
+        &self,
+        state: &mut State,
+        name: &ModelName,
+        candidate: Version,
+        cause: &Cause,
+    ) -> Option<Box<RolledBack>> {
+        let open = state.models.get(name).and_then(|m| m.trials.get(&candidate))?;
         let digest = open.candidate.digest;
         let id = open.candidate.id.clone();
         let evidence = evidence::of_trial(open, Some(cause));
         let stable = open.stable.id.version;
         let before = describe(state, name);
-        let generation_before = state.generation;
         let changes = self.bar(state, &id, digest, cause.as_str());
         self.metrics.rolled_back(name, cause.as_str());
-        // The rollback is recorded before the trial it closes is forgotten.
-        let at = effects.len();
-        self.publish_model(state, name, effects);
-        let rolled_back = Effect::RolledBack {
+        Some(Box::new(RolledBack {
             id,
             digest,
             stable,
             cause: cause.as_str().to_owned(),
             reason: cause.to_string(),
             evidence,
-            states: (before, describe(state, name)),
-            generations: (generation_before, state.generation),
+            before,
+            after: String::new(),
+            generation: state.generation + 1,
             changes,
             actor: "guardrail".to_owned(),
-        };
-        effects.insert(at, rolled_back);
+        }))
     }
 
     /// Decides, in memory, that a digest is barred and that its trial is over. The caller publishes and records.
-    pub(crate) fn bar(
-        &self,
-        state: &mut State,
-        id: &VersionId,
-        digest: base_types::Digest,
-        cause: &str,
-    ) -> Vec<Change> {
+    pub(crate) fn bar(&self, state: &mut State, id: &VersionId, digest: Digest, cause: &str) -> Vec<Change> {
         let now = self.clock.unix_ms();
+        state.epoch += 1;
+        if let Some(model) = state.models.get_mut(&id.model) {
+            model.is_rolled_back = true;
+        }
         let quarantine = Quarantine { id: id.clone(), cause: cause.to_owned(), since_unix_ms: now };
         let mut changes = vec![Change::Quarantined { digest, quarantine }];
         let stance = state.decisions.stances.get(&id.model);
@@ -163,8 +193,7 @@ fn tell_grounds(open: &mut OpenTrial, name: &ModelName, grounds: &Grounds, effec
 }
 
 fn tell_once(open: &mut OpenTrial, name: &ModelName, verdict: &'static str, text: String, effects: &mut Vec<Effect>) {
-    if open.told != Some(verdict) {
-        open.told = Some(verdict);
+    if open.told.insert(verdict) {
         let evidence = evidence::of_trial(open, None);
         let id = open.candidate.id.clone();
         effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });

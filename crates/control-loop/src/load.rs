@@ -34,6 +34,8 @@ pub trait Loader: Send + Sync {
     fn lane(&self, runner: Arc<dyn Runner>) -> Arc<dyn Lane>;
     /// Marks what is in flight on some content, where the next process finds it; `None` when that cannot be done.
     fn mark(&self, digest: Digest) -> Option<Arc<dyn InFlightMark>>;
+    /// What was in flight when the last process ended has been noted elsewhere: counting starts from zero.
+    fn forget_crashes(&self);
     /// Gives freed memory back to the system; called after versions were freed.
     fn trim(&self);
 }

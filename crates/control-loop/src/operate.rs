@@ -6,11 +6,12 @@ use control_registry::journal::{Action, Entry};
 use serde_json::json;
 
 use crate::admissible::{check_candidate, confirmed_before, leaving, only_candidate, resolve, stable_of};
-use crate::effect::Effect;
+use crate::effect::{Effect, RolledBack};
 use crate::evidence;
 use crate::judge::{describe, percent};
 use crate::order::{Done, Operation, Order, Refused, refuse};
 use crate::publish::is_ready;
+use crate::recorder::Job;
 use crate::state::State;
 use crate::turn::Core;
 
@@ -18,6 +19,8 @@ use crate::turn::Core;
 struct Plan {
     entries: Vec<Entry>,
     message: String,
+    /// The state's epoch it was made in.
+    epoch: u64,
 }
 
 impl Core {
@@ -55,7 +58,7 @@ impl Core {
 
     /// Toward risk: durable first, then in force.
     fn record_and_apply(&self, plan: Plan, is_provisional: bool) -> Result<Done, Refused> {
-        let Plan { mut entries, message } = plan;
+        let Plan { mut entries, message, epoch } = plan;
         let generation = self.lock().generation + 1;
         for entry in &mut entries {
             entry.generation = Some(base_types::Generation(generation));
@@ -65,8 +68,20 @@ impl Core {
         }
         let mut effects = Vec::new();
         let mut state = self.lock();
+        if state.epoch != epoch {
+            let taken_back = self.take_back(&state, &entries);
+            drop(state);
+            taken_back.into_iter().for_each(|entry| self.recorder.later(Job::Append(Box::new(entry))));
+            return refuse("superseded", "a rollback came first, so nothing was changed; look again, then order again");
+        }
         for change in entries.iter().flat_map(|e| &e.changes) {
             state.decisions.apply(change);
+        }
+        let moved = entries.iter().filter(|e| e.action != Action::Released).filter_map(|e| e.model.as_ref());
+        for name in moved {
+            if let Some(model) = state.models.get_mut(name) {
+                model.is_rolled_back = false;
+            }
         }
         self.publish(&mut state, &mut effects);
         let generation = state.generation;
@@ -87,6 +102,22 @@ impl Core {
         }
         self.perform(effects);
         Ok(Done { message, generation, is_provisional })
+    }
+
+    /// Rows that undo rows already on disk: a verdict came while they were being written.
+    fn take_back(&self, state: &State, entries: &[Entry]) -> Vec<Entry> {
+        let models = entries.iter().filter_map(|e| e.model.as_ref());
+        let undo = |model: &ModelName| match state.decisions.stances.get(model) {
+            Some(stance) => Change::Stance { model: model.clone(), stance: stance.clone() },
+            None => Change::StanceCleared { model: model.clone() },
+        };
+        let row = |model: &ModelName| Entry {
+            model: Some(model.clone()),
+            reason: Some("a rollback came while this order was being recorded".to_owned()),
+            changes: vec![undo(model)],
+            ..Entry::new(self.clock.unix_ms(), "gateway", Action::StanceSuperseded)
+        };
+        models.map(row).collect()
     }
 
     fn entry(&self, order: &Order, action: Action, version: Version, digest: Option<Digest>) -> Entry {
@@ -122,7 +153,7 @@ impl Core {
         };
         let message =
             format!("version {version} of {model} takes {} of the traffic, judged against {stable}", percent(share));
-        Ok(Plan { entries: vec![entry], message })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
     }
 
     fn plan_promotion(&self, order: &Order, version: Option<&Selector>, is_forced: bool) -> Result<Plan, Refused> {
@@ -172,7 +203,7 @@ impl Core {
         let message = format!(
             "version {version} of {model} takes all traffic; version {stable} stays ready until that is confirmed, in {wait} s or by promote --confirm"
         );
-        Ok(Plan { entries: vec![entry], message })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
     }
 
     /// Makes a provisional promotion final.
@@ -184,6 +215,9 @@ impl Core {
             return refuse("nothing_to_confirm", format!("no promotion of {model} waits to be confirmed"));
         };
         let id = State::id(model, version);
+        if !is_ready(&state, model, version) {
+            return refuse("version_not_ready", format!("{id} is not ready, so it cannot be confirmed"));
+        }
         let stance = state.new_stance(model, version, now);
         let entry = Entry {
             model: Some(model.clone()),
@@ -194,9 +228,10 @@ impl Core {
             changes: vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id }],
             ..Entry::new(now, actor, Action::Confirmed)
         };
+        let epoch = state.epoch;
         drop(state);
         let message = format!("version {version} of {model} is confirmed as stable");
-        self.record_and_apply(Plan { entries: vec![entry], message }, false)
+        self.record_and_apply(Plan { entries: vec![entry], message, epoch }, false)
     }
 
     fn plan_release(&self, order: &Order, version: Version) -> Result<Plan, Refused> {
@@ -214,7 +249,7 @@ impl Core {
             ..self.entry(order, Action::Released, version, Some(*digest))
         };
         let message = format!("{id} is released; it is loaded again and takes traffic only by a further decision");
-        Ok(Plan { entries: vec![entry], message })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
     }
 
     /// Toward safety: in force first, then recorded.
@@ -256,8 +291,9 @@ impl Core {
         }
         let leaving: Vec<Version> = if leaving.is_empty() { vec![stable] } else { leaving };
         let leaving: Vec<Version> = leaving.into_iter().filter(|v| *v != target).collect();
-        let (before, generation_before) = (describe(state, model), state.generation);
-        let mut per_version = Vec::new();
+        let before = describe(state, model);
+        let reason = order.reason.clone().unwrap_or_else(|| "ordered".to_owned());
+        let mut rolled_back = Vec::new();
         for version in &leaving {
             let id = State::id(model, *version);
             let Some(digest) = state.entry(&id).and_then(|e| e.digest) else { continue };
@@ -265,33 +301,47 @@ impl Core {
             let evidence = open.map_or(serde_json::Value::Null, |open| evidence::of_trial(open, None));
             let changes = if is_quarantined { self.bar(state, &id, digest, "operator") } else { Vec::new() };
             self.metrics.rolled_back(model, "operator");
-            per_version.push((id, digest, evidence, changes));
-        }
-        let stance = state.new_stance(model, target, self.clock.unix_ms());
-        let stance = Change::Stance { model: model.clone(), stance };
-        state.decisions.apply(&stance);
-        if let Some((.., changes)) = per_version.last_mut() {
-            changes.push(stance);
-        }
-        let at = effects.len();
-        self.publish_model(state, model, effects);
-        let states = (before, describe(state, model));
-        let generations = (generation_before, state.generation);
-        let reason = order.reason.clone().unwrap_or_else(|| "ordered".to_owned());
-        for (id, digest, evidence, changes) in per_version {
-            let effect = Effect::RolledBack {
+            rolled_back.push(RolledBack {
                 id,
                 digest,
                 stable: target,
                 cause: "operator".to_owned(),
                 reason: reason.clone(),
                 evidence,
-                states: states.clone(),
-                generations,
+                before: before.clone(),
+                after: String::new(),
+                generation: 0,
                 changes,
                 actor: order.actor.clone(),
-            };
-            effects.insert(at, effect);
+            });
+        }
+        // Durable whatever is left behind: the new stance, and that its version is one to come back to.
+        let stance = state.new_stance(model, target, self.clock.unix_ms());
+        let target_id = State::id(model, target);
+        let changes =
+            vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id: target_id.clone() }];
+        changes.iter().for_each(|change| state.decisions.apply(change));
+        state.epoch += 1;
+        if let Some(model) = state.models.get_mut(model) {
+            model.is_rolled_back = true;
+        }
+        let at = effects.len();
+        self.publish(state, effects);
+        let after = describe(state, model);
+        let row = Entry {
+            model: Some(model.clone()),
+            version: Some(target),
+            generation: Some(base_types::Generation(state.generation)),
+            before: Some(before),
+            after: Some(after.clone()),
+            reason: Some(reason),
+            changes,
+            ..Entry::new(self.clock.unix_ms(), order.actor.clone(), Action::RolledBackTo)
+        };
+        effects.insert(at, Effect::Record(Box::new(row)));
+        for each in rolled_back {
+            let generation = state.generation;
+            effects.insert(at, Effect::RolledBack(Box::new(RolledBack { after: after.clone(), generation, ..each })));
         }
         let left: Vec<String> = leaving.iter().map(Version::to_string).collect();
         let fate = if is_quarantined { "quarantined" } else { "still addressable by pin" };

@@ -7,9 +7,11 @@ use base_routing::ModelRoute;
 use base_serving::{RetryBudget, ServingModel, Snapshot, Unready};
 use base_types::{Generation, ModelName, Stance, Version, VersionState};
 use control_config::{Availability, Compiled, compile};
-use control_rollout::{Mode, Trial};
+use control_rollout::{Cause, Decision, Mode, Trial, Verdict, decide};
 
-use crate::effect::Effect;
+use crate::effect::{Effect, RolledBack};
+use crate::evidence::checkpoint_json;
+use crate::judge::describe;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
 use crate::turn::Core;
 
@@ -43,13 +45,34 @@ impl Core {
         effects.push(Effect::Free(replaced));
     }
 
-    /// Settles one model's route, limits and trials.
+    /// Settles one model's route, limits and trials. A candidate that is convicted by what is known when its trial
+    /// opens, a crash loop, takes no traffic at all.
     fn route(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
+        let mut convicted = Vec::new();
+        while let Some((version, cause)) = self.compile_and_try(state, name, effects) {
+            convicted.extend(self.convict(state, name, version, &cause));
+        }
+        let after = describe(state, name);
+        effects.extend(
+            convicted
+                .into_iter()
+                .map(|rolled_back| Effect::RolledBack(Box::new(RolledBack { after: after.clone(), ..*rolled_back }))),
+        );
+        self.show_shares(state, name);
+    }
+
+    /// One round of settling. Gives a candidate that is to be taken out before anything is published.
+    fn compile_and_try(
+        &self,
+        state: &mut State,
+        name: &ModelName,
+        effects: &mut Vec<Effect>,
+    ) -> Option<(Version, Cause)> {
         let (compiled, notices) = effective(state, name);
         let compiled = compiled.or_else(|| still_good(state, name));
         let limits = state.routing.limits(name).clone();
         let is_told = state.is_started;
-        let Some(model) = state.models.get_mut(name) else { return };
+        let model = state.models.get_mut(name)?;
         if *model.limits != limits {
             model.limits = Arc::new(limits);
         }
@@ -60,15 +83,15 @@ impl Core {
             effects.extend(told.map(|n| Effect::Notice(name.clone(), n.clone())));
             model.notices = notices;
         }
-        self.sync_trials(state, name, effects);
-        self.show_shares(state, name);
+        self.sync_trials(state, name, effects)
     }
 
-    /// Opens a trial for every version that takes a share beside stable, and closes the others.
-    fn sync_trials(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
+    /// Opens a trial for every version that takes a share beside stable, and closes the others. Gives the first
+    /// candidate that is convicted by the crashes it is charged with.
+    fn sync_trials(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) -> Option<(Version, Cause)> {
         let guardrail = *state.routing.guardrail(name);
-        let State { models, checkpoints, crashed, .. } = state;
-        let Some(model) = models.get_mut(name) else { return };
+        let State { models, checkpoints, crashes, .. } = state;
+        let model = models.get_mut(name)?;
         let wanted = match &model.route {
             Some(route) if guardrail.mode != Mode::Off => route.candidates(),
             _ => BTreeSet::new(),
@@ -77,7 +100,6 @@ impl Core {
         let is_current = |open: &OpenTrial, version: Version| {
             let is_same = |a: &Arc<_>, b: Option<&Arc<_>>| b.is_some_and(|b| Arc::ptr_eq(a, b));
             wanted.contains(&version)
-                && *open.trial.guardrail() == guardrail
                 && is_same(&open.stable, stable.as_ref())
                 && is_same(&open.candidate, model.serving(version))
         };
@@ -86,28 +108,37 @@ impl Core {
         for version in closed {
             if let Some(open) = model.trials.remove(&version) {
                 let digest = open.candidate.digest;
+                crashes.remove(&digest);
                 effects.push(Effect::TrialClosed { model: name.clone(), version, digest });
             }
         }
+        for open in model.trials.values_mut().filter(|open| *open.trial.guardrail() != guardrail) {
+            open.judge_by(guardrail);
+        }
+        let mut convicted = None;
         for version in wanted {
             let (Some(candidate), Some(stable)) = (model.serving(version).cloned(), stable.clone()) else { continue };
             if model.trials.contains_key(&version) {
                 continue;
             }
-            let stored = checkpoints.remove(&checkpoint_key(name, candidate.digest));
-            let stored = stored.filter(|s| s.stable == stable.digest);
             let digest = candidate.digest;
-            let mut crashes: Vec<u64> = crashed.remove(&digest).into_iter().collect();
-            crashes.extend(stored.iter().flat_map(|s| &s.pending_crashes));
+            let stored = checkpoints.remove(&checkpoint_key(name, digest)).filter(|s| s.stable == stable.digest);
             let restored = stored.and_then(|s| Some((Trial::restore(guardrail, &s.checkpoint).ok()?, s.since_unix_ms)));
             let fresh = || Trial::new(guardrail).ok().map(|trial| (trial, self.clock.unix_ms()));
             // A guardrail that judges nothing was refused when it was read.
             let Some((trial, since)) = restored.or_else(fresh) else { continue };
+            let mut open = OpenTrial::new(trial, candidate, stable, since);
+            let verdict = charge(&mut open, crashes.get(&digest).map(Vec::as_slice).unwrap_or_default());
+            if let Decision::RollBack(cause) = decide(verdict, &guardrail) {
+                convicted = convicted.or(Some((version, cause)));
+            }
             let limits = &model.limits;
             model.budget = Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve));
-            model.trials.insert(version, OpenTrial::new(trial, candidate, stable, since));
-            effects.push(Effect::TrialOpened { model: name.clone(), version, digest, crashes });
+            let checkpoint = checkpoint_json(&open);
+            model.trials.insert(version, open);
+            effects.push(Effect::TrialOpened { model: name.clone(), version, digest, checkpoint });
         }
+        convicted
     }
 
     fn show_shares(&self, state: &State, name: &ModelName) {
@@ -117,6 +148,13 @@ impl Core {
             self.metrics.set_share_wanted(name, *version, share);
         }
     }
+}
+
+/// Charges a trial with the crashes it has not been charged with yet.
+fn charge(open: &mut OpenTrial, crashes: &[u64]) -> Verdict {
+    let n_charged = open.trial.evidence(open.successes()).crashes.exits as usize;
+    let fresh = crashes.iter().skip(n_charged);
+    fresh.fold(Verdict::None, |_, n_requests| open.trial.on_crash(*n_requests))
 }
 
 /// The route of a model by config and decisions, and what there is to say about it.
@@ -178,7 +216,11 @@ fn compile_checked(
 
 fn misfits(model: &Model, route: &ModelRoute) -> BTreeMap<Version, String> {
     let Some(stable) = model.signature(route.stable) else { return BTreeMap::new() };
+    let digest = |version| model.serving(version).map(|s| s.digest);
     let check = |version: Version| {
+        if digest(version) == digest(route.stable) {
+            return Some((version, format!("version {version} has the same content as version {}", route.stable)));
+        }
         let error = stable.succeeded_by(model.signature(version)?).err()?;
         Some((version, format!("version {version} cannot succeed version {}: {error}", route.stable)))
     };

@@ -10,6 +10,7 @@ use control_registry::repository::{ConfigEntry, ModelEntry, Scan, Stamp, Version
 use tracing::{error, warn};
 
 use crate::load::{LoadRequest, LoaderJob};
+use crate::publish::is_ready;
 use crate::state::{Entry, Model, State};
 use crate::turn::Core;
 
@@ -119,8 +120,9 @@ impl Core {
             match seen {
                 VersionEntry::Settling => {}
                 VersionEntry::Refused(refusal) if entry.serving.is_none() => {
-                    is_changed |= refuse(entry, &refusal.code.to_string(), &refusal.text, None);
-                    if is_changed {
+                    let is_news = refuse(entry, &refusal.code.to_string(), &refusal.text, None);
+                    is_changed |= is_news;
+                    if is_news {
                         warn!(version = %id, code = %refusal.code, text = refusal.text, "version refused");
                         self.metrics.version_refused(name.as_str(), refusal.code.as_str());
                     }
@@ -159,12 +161,11 @@ impl Core {
         {
             let mut state = self.lock();
             request.registered = state.decisions.digests.get(&request.id).copied();
-            let next = if request.is_check { None } else { Some(VersionState::Loading) };
-            if let (Some(next), Some(entry)) = (next, state.entry_mut(&request.id)) {
-                entry.state = next;
+            if let Some(entry) = state.entry_mut(&request.id).filter(|e| e.state == VersionState::Gating) {
+                entry.state = VersionState::Loading;
             }
         }
-        self.metrics.set_version_state(&request.id.model, request.id.version, VersionState::Loading);
+        self.show_state(&request.id);
         let id = request.id.clone();
         if let Err(refused) = self.loader_jobs.try_send(LoaderJob::Load(Box::new(request))) {
             warn!(version = %id, %refused, "cannot be loaded now: asked for again at the next look");
@@ -183,6 +184,10 @@ pub(crate) fn needed(state: &State, name: &ModelName) -> BTreeSet<Version> {
     let mut needed = versions_wanted(&state.routing, name, state.decisions.stances.get(name));
     let route = state.models.get(name).and_then(|m| m.route.as_ref());
     needed.extend(route.into_iter().flat_map(|r| r.routed_versions()));
+    // The version a rollback would go back to.
+    let stable = route.map(|r| r.stable);
+    let confirmed = state.decisions.confirmed.get(name).map(Vec::as_slice).unwrap_or_default();
+    needed.extend(confirmed.iter().rev().find(|v| Some(**v) != stable && is_ready(state, name, **v)));
     needed
 }
 
@@ -209,7 +214,8 @@ fn request(
     let is_check = entry.serving.is_some();
     // Taken up now: the next scan must not ask again.
     entry.stamp = Some(stamp.clone());
-    if !is_check {
+    // What was refused before stays refused while it is read again: nobody waits for it.
+    if !is_check && entry.reason.is_none() {
         entry.state = VersionState::Gating;
     }
     let (stamp, config, limits) = (stamp.clone(), config.clone(), limits.clone());

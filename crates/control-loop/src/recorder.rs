@@ -4,8 +4,9 @@
 //! `now`, which returns once it is on disk. Entries that the disk refuses are kept and tried again.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,10 @@ pub(crate) enum Job {
 /// The way to the journal's thread.
 pub(crate) struct Recorder {
     jobs: SyncSender<Job>,
+    /// Rollbacks that found no room in the queue; taken up as soon as the thread comes round.
+    overflow: Arc<Mutex<Vec<Job>>>,
+    /// Generations up to this one are reserved on disk.
+    reserved: Arc<AtomicU64>,
     metrics: Metrics,
 }
 
@@ -59,6 +64,10 @@ struct Worker {
     tried: Instant,
     /// Why the disk refused last.
     refused: Option<JournalError>,
+    /// A reservation of generations that the disk still has to take.
+    owed_reserve: Option<Generation>,
+    overflow: Arc<Mutex<Vec<Job>>>,
+    reserved: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -67,6 +76,7 @@ impl Recorder {
     /// Starts the thread.
     pub(crate) fn start(
         journal: Journal,
+        reserved: Generation,
         metrics: Metrics,
         clock: Arc<dyn Clock>,
     ) -> std::io::Result<(Self, JoinHandle<()>)> {
@@ -74,21 +84,47 @@ impl Recorder {
         let trials = journal.trials();
         let (unsaved, marked) = Default::default();
         let tried = clock.now();
-        let worker = Worker { journal, trials, unsaved, marked, tried, refused: None, clock, metrics: metrics.clone() };
+        let overflow = Arc::new(Mutex::new(Vec::new()));
+        let reserved = Arc::new(AtomicU64::new(reserved.0));
+        let worker = Worker {
+            journal,
+            trials,
+            unsaved,
+            marked,
+            tried,
+            refused: None,
+            owed_reserve: None,
+            overflow: overflow.clone(),
+            reserved: reserved.clone(),
+            clock,
+            metrics: metrics.clone(),
+        };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.work(&received))?;
-        Ok((Self { jobs, metrics }, thread))
+        Ok((Self { jobs, overflow, reserved, metrics }, thread))
     }
 
     /// Hands a job over without waiting.
     pub(crate) fn later(&self, job: Job) {
         match self.jobs.try_send(job) {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => {
+            // Written again at the next tick.
+            Err(TrySendError::Full(Job::Checkpoint { json: Some(_), .. } | Job::Reserve(_))) => {}
+            Err(TrySendError::Full(job)) => {
                 self.metrics.journal_failed();
-                error!("the journal's queue is full: an entry is lost");
+                let mut overflow = self.overflow.lock().unwrap_or_else(|e| e.into_inner());
+                if overflow.len() < UNSAVED_MAX {
+                    overflow.push(job);
+                } else {
+                    error!("the journal hangs and its queue is full: an entry is lost");
+                }
             }
             Err(TrySendError::Disconnected(_)) => warn!("the journal is closed"),
         }
+    }
+
+    /// Generations up to this one are reserved on disk.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Acquire)
     }
 
     /// Makes entries durable, all or none, and with them the routing file accepted, if any. Blocks.
@@ -136,6 +172,8 @@ impl Worker {
                     return;
                 }
                 Ok(job) => {
+                    let overflow = std::mem::take(&mut *self.overflow.lock().unwrap_or_else(|e| e.into_inner()));
+                    overflow.into_iter().for_each(|job| self.perform(job));
                     // However busy the queue, what the disk refused is tried again.
                     if is_due(self.tried, self.clock.now(), RETRY_EVERY) {
                         self.flush();
@@ -160,7 +198,11 @@ impl Worker {
             }
             Job::AppendNow(entries, routing, reply) => {
                 self.flush();
-                let result = self.journal.append_all(&entries, routing.as_deref());
+                // Rows are replayed in order: none may overtake those that still wait.
+                let result = match self.refusal() {
+                    Some(error) => Err(error),
+                    None => self.journal.append_all(&entries, routing.as_deref()),
+                };
                 if result.is_err() {
                     self.metrics.journal_failed();
                 }
@@ -178,8 +220,8 @@ impl Worker {
                 self.report("checkpoint evidence", result);
             }
             Job::Reserve(up_to) => {
-                let reserved = self.journal.reserve_generations(up_to);
-                self.report("reserve generations", reserved);
+                self.owed_reserve = Some(up_to);
+                self.reserve();
             }
             Job::History(query, reply) => {
                 // The one who asked may have given up waiting.
@@ -187,13 +229,8 @@ impl Worker {
             }
             Job::Settle(reply) => {
                 self.flush();
-                let refused = std::mem::take(&mut self.refused);
                 // The one who asked may have given up waiting.
-                let _gone = reply.send(if self.unsaved.is_empty() {
-                    Ok(())
-                } else {
-                    Err(refused.unwrap_or(JournalError::DiskFull))
-                });
+                let _gone = reply.send(self.refusal().map_or(Ok(()), Err));
             }
             Job::Close(_) => {}
         }
@@ -201,8 +238,10 @@ impl Worker {
 
     fn append(&mut self, entry: Entry) {
         if self.unsaved.len() >= UNSAVED_MAX {
-            error!(action = entry.action.as_str(), "too many entries wait for the disk: the oldest is lost");
-            self.unsaved.pop_front();
+            error!(action = entry.action.as_str(), "too many entries wait for the disk: one is lost");
+            // One that changes nothing, so that what is decided can still be replayed.
+            let idle = self.unsaved.iter().position(|e| e.changes.is_empty()).unwrap_or(0);
+            self.unsaved.remove(idle);
         }
         self.unsaved.push_back(entry);
         self.flush();
@@ -211,25 +250,42 @@ impl Worker {
     /// Writes what is waiting, in order, until the disk refuses.
     fn flush(&mut self) {
         self.tried = self.clock.now();
+        self.reserve();
         while let Some(entry) = self.unsaved.front() {
             match self.journal.append(entry) {
                 Ok(_) => {
                     self.unsaved.pop_front();
                 }
-                Err(error) if error.is_storage() => {
+                // The entry itself is at fault, and would block all others. What it decided is small and never is.
+                Err(error @ JournalError::TooLarge { .. }) => {
+                    self.failed("append to the journal", &error);
+                    self.unsaved.pop_front();
+                }
+                Err(error) => {
                     self.failed("append to the journal", &error);
                     self.refused = Some(error);
                     return;
-                }
-                Err(error) => {
-                    // Not the disk: the entry itself cannot be written, and would block all others.
-                    self.failed("append to the journal", &error);
-                    self.unsaved.pop_front();
                 }
             }
         }
         for digest in std::mem::take(&mut self.marked) {
             self.report("remove the mark of a rollback", self.trials.finish(&digest));
+        }
+    }
+
+    /// Why not everything handed over is on disk.
+    fn refusal(&mut self) -> Option<JournalError> {
+        (!self.unsaved.is_empty()).then(|| self.refused.take().unwrap_or(JournalError::DiskFull))
+    }
+
+    fn reserve(&mut self) {
+        let Some(up_to) = self.owed_reserve else { return };
+        match self.journal.reserve_generations(up_to) {
+            Ok(()) => {
+                self.owed_reserve = None;
+                self.reserved.store(up_to.0, Ordering::Release);
+            }
+            Err(error) => self.failed("reserve generations", &error),
         }
     }
 

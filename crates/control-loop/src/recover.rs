@@ -9,11 +9,15 @@ use control_config::RoutingConfig;
 use control_registry::journal::{Action, Entry, Recovered};
 use tracing::warn;
 
-use crate::evidence::{parse_checkpoint, with_crash};
-use crate::state::State;
+use crate::evidence::parse_checkpoint;
+use crate::state::{State, crash_key};
 
 /// The first state, and what has to be recorded about getting there.
-pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now_unix_ms: u64) -> (State, Vec<Entry>) {
+pub(crate) fn recover(
+    recovered: &Recovered,
+    crashes: BTreeMap<Digest, Vec<u64>>,
+    now_unix_ms: u64,
+) -> (State, Vec<Entry>) {
     let mut decisions = recovered.decisions.clone();
     let reason = match (recovered.boots, recovered.clean_shutdown) {
         (0 | 1, _) => "the first start".to_owned(),
@@ -24,7 +28,8 @@ pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now
     entries.extend(recovered.pending_quarantines.iter().filter_map(|d| quarantine(&decisions, *d, now_unix_ms)));
     entries.extend(interrupted(&decisions, now_unix_ms));
     entries.iter().flat_map(|e| &e.changes).for_each(|change| decisions.apply(change));
-    let stored = recovered.checkpoints.iter().filter_map(|(key, json)| {
+    let trials = recovered.checkpoints.iter().filter(|(key, _)| key.starts_with("trial/"));
+    let stored = trials.filter_map(|(key, json)| {
         let parsed = parse_checkpoint(json);
         if parsed.is_none() {
             warn!(key, "a checkpoint cannot be read: its evidence starts anew");
@@ -33,13 +38,14 @@ pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now
     });
     let state = State {
         generation: recovered.generation_floor.0,
-        reserved: recovered.generation_floor.0,
         routing: Arc::new(RoutingConfig::default()),
         problems: Vec::new(),
         decisions,
         models: BTreeMap::new(),
         checkpoints: stored.collect(),
-        crashed,
+        crashes,
+        epoch: 0,
+        unrecorded_routing: None,
         draining: Vec::new(),
         told_refusals: BTreeMap::new(),
         is_started: false,
@@ -47,23 +53,30 @@ pub(crate) fn recover(recovered: &Recovered, crashed: BTreeMap<Digest, u64>, now
     (state, entries)
 }
 
-/// Notes in the checkpoints which trials lost requests in the crash, so that it is on disk before traffic flows: the
-/// version may take the process with it again at once. Gives the checkpoints that changed, and leaves in `crashed` what
-/// has no checkpoint.
+/// Which open trials lost requests in unclean ends, this last one included: noted on disk before traffic flows, because
+/// the version may take the process with it again at once. Gives what has to be stored, `None` to forget it.
 pub(crate) fn note_crashes(
-    checkpoints: &mut [(String, String)],
-    crashed: &mut BTreeMap<Digest, u64>,
-) -> Vec<(String, String)> {
-    let mut changed = Vec::new();
-    crashed.retain(|digest, n_requests| {
-        let is_its = |(key, _): &&mut (String, String)| key.ends_with(&format!("/{digest}"));
-        let Some((key, json)) = checkpoints.iter_mut().find(is_its) else { return true };
-        let Some(noted) = with_crash(json, *n_requests) else { return true };
-        *json = noted;
-        changed.push((key.clone(), json.clone()));
-        false
-    });
-    changed
+    recovered: &Recovered,
+    crashed: &BTreeMap<Digest, u64>,
+) -> (BTreeMap<Digest, Vec<u64>>, Vec<(String, Option<String>)>) {
+    let stored = |digest: &Digest| {
+        let (_, json) = recovered.checkpoints.iter().find(|(key, _)| *key == crash_key(*digest))?;
+        serde_json::from_str::<Vec<u64>>(json).ok()
+    };
+    let (mut crashes, mut changes) = (BTreeMap::new(), Vec::new());
+    for digest in &recovered.open_trials {
+        let mut lost = stored(digest).unwrap_or_default();
+        if let Some(n_requests) = crashed.get(digest).filter(|_| !recovered.clean_shutdown) {
+            lost.push(*n_requests);
+            // Plain numbers: there is nothing that could fail to be written.
+            changes.push((crash_key(*digest), serde_json::to_string(&lost).ok()));
+        }
+        crashes.insert(*digest, lost);
+    }
+    let is_stale = |key: &&String| key.starts_with("crash/") && !crashes.keys().any(|d| crash_key(*d) == **key);
+    let keys = recovered.checkpoints.iter().map(|(key, _)| key);
+    changes.extend(keys.filter(is_stale).map(|key| (key.clone(), None)));
+    (crashes, changes)
 }
 
 /// A rollback whose row did not reach the journal: its marker did.

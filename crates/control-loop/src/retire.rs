@@ -44,7 +44,9 @@ impl Core {
         if is_changed {
             self.publish(&mut state, &mut effects);
         }
-        let (idle, busy) = std::mem::take(&mut state.draining).into_iter().partition(|v| Arc::strong_count(v) == 1);
+        // Nobody holds it, and no run of it outlives its request.
+        let is_idle = |v: &Arc<ServingVersion>| Arc::strong_count(v) == 1 && v.lane.is_idle();
+        let (idle, busy) = std::mem::take(&mut state.draining).into_iter().partition(is_idle);
         state.draining = busy;
         drop(state);
         self.perform(effects);
@@ -84,6 +86,7 @@ impl Core {
     fn forget(&self) {
         let mut gone = Vec::new();
         let mut state = self.lock();
+        let freeing: BTreeSet<VersionId> = state.draining.iter().map(|v| v.id.clone()).collect();
         for (name, model) in &mut state.models {
             model.versions.retain(|version, entry| {
                 let is_idle = matches!(
@@ -93,20 +96,21 @@ impl Core {
                         | VersionState::Registered
                         | VersionState::Quarantined
                 );
-                let is_gone = !entry.is_wanted && entry.serving.is_none() && is_idle && !entry.is_present;
+                let id = State::id(name, *version);
+                let is_out = entry.serving.is_none() && is_idle && !freeing.contains(&id);
+                let is_gone = is_out && !entry.is_wanted && !entry.is_present;
                 if is_gone {
-                    gone.push(State::id(name, *version));
+                    gone.push(id);
                 }
                 !is_gone
             });
         }
-        let still_freeing: BTreeSet<VersionId> = state.draining.iter().map(|v| v.id.clone()).collect();
         let mut effects = Vec::new();
         if !gone.is_empty() {
             self.publish(&mut state, &mut effects);
         }
         drop(state);
-        for id in gone.iter().filter(|id| !still_freeing.contains(id)) {
+        for id in &gone {
             info!(version = %id, "removed");
             self.metrics.retire(&id.model, id.version);
             effects.push(Effect::Record(Box::new(self.entry_about("gateway", Action::Removed, id))));

@@ -1,6 +1,7 @@
 //! Everything the writer knows. Guarded by one lock; nothing in here does IO.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,12 @@ use base_types::{Decisions, Digest, ModelName, Phase, Signature, Stance, Version
 use control_config::{Diagnostic, RoutingConfig};
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::Stamp;
-use control_rollout::{Checkpoint, Successes, Trial};
+use control_rollout::{Checkpoint, Guardrail, Successes, Trial};
 
 /// The writer's state.
 pub(crate) struct State {
     /// The last generation published.
     pub(crate) generation: u64,
-    /// Generations below this one are reserved on disk.
-    pub(crate) reserved: u64,
     /// Routing as wished: the last accepted routing.toml, empty without one.
     pub(crate) routing: Arc<RoutingConfig>,
     /// What the last reading of routing.toml complained about.
@@ -28,8 +27,12 @@ pub(crate) struct State {
     pub(crate) models: BTreeMap<ModelName, Model>,
     /// Evidence from before a restart, for trials that have not opened yet.
     pub(crate) checkpoints: BTreeMap<String, StoredTrial>,
-    /// Requests that were in flight when the process last died, on versions without a checkpoint to note it in.
-    pub(crate) crashed: BTreeMap<Digest, u64>,
+    /// Unclean ends since a candidate's trial opened, by requests of it that were lost in each.
+    pub(crate) crashes: BTreeMap<Digest, Vec<u64>>,
+    /// Counts verdicts and rollbacks: an order planned before one of them is stale.
+    pub(crate) epoch: u64,
+    /// An edit of routing.toml that could not be recorded yet.
+    pub(crate) unrecorded_routing: Option<(PathBuf, Vec<u8>)>,
     /// Versions out of the snapshot whose last requests are finishing.
     pub(crate) draining: Vec<Arc<ServingVersion>>,
     /// What was told about folders that are no versions, so that it is told once.
@@ -49,6 +52,9 @@ pub(crate) struct Model {
     pub(crate) first_seen: Instant,
     /// Since when an unconfirmed promotion has held, on the monotonic clock.
     pub(crate) provisional_since: Option<Instant>,
+    /// Whether the last thing that happened to its traffic was a rollback: an order to roll back that names no
+    /// version was then meant for what is gone already.
+    pub(crate) is_rolled_back: bool,
     /// Open trials by candidate.
     pub(crate) trials: BTreeMap<Version, OpenTrial>,
     pub(crate) budget: Arc<RetryBudget>,
@@ -85,8 +91,8 @@ pub(crate) struct OpenTrial {
     /// The tallies when the trial opened, or the version was loaded again.
     base: Successes,
     pub(crate) since_unix_ms: u64,
-    /// The last verdict that moved no traffic, so that it is told once.
-    pub(crate) told: Option<&'static str>,
+    /// Verdicts that moved no traffic, so that each is told once.
+    pub(crate) told: BTreeSet<&'static str>,
 }
 
 /// A checkpoint and whom it compares.
@@ -94,8 +100,6 @@ pub(crate) struct StoredTrial {
     pub(crate) checkpoint: Checkpoint,
     pub(crate) stable: Digest,
     pub(crate) since_unix_ms: u64,
-    /// Crashes it has not been charged with yet, by requests lost.
-    pub(crate) pending_crashes: Vec<u64>,
 }
 
 /// Counts of the last seconds, for the measured share.
@@ -147,6 +151,7 @@ impl Model {
             is_settling: false,
             first_seen,
             provisional_since: None,
+            is_rolled_back: false,
             trials: BTreeMap::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
             limits: Arc::new(limits),
@@ -193,7 +198,16 @@ impl OpenTrial {
         since_unix_ms: u64,
     ) -> Self {
         let base = totals(&candidate, &stable);
-        Self { trial, candidate, stable, base, since_unix_ms, told: None }
+        Self { trial, candidate, stable, base, since_unix_ms, told: BTreeSet::new() }
+    }
+
+    /// Goes on under another guardrail, with its evidence where that still weighs the same.
+    pub(crate) fn judge_by(&mut self, guardrail: Guardrail) {
+        let checkpoint = self.trial.checkpoint(self.successes());
+        if let Some(trial) = Trial::restore(guardrail, &checkpoint).or_else(|_| Trial::new(guardrail)).ok() {
+            self.trial = trial;
+            self.base = totals(&self.candidate, &self.stable);
+        }
     }
 
     /// Successes of both arms since the trial opened.
@@ -213,6 +227,11 @@ fn totals(candidate: &ServingVersion, stable: &ServingVersion) -> Successes {
 /// The key a trial is checkpointed under.
 pub(crate) fn checkpoint_key(model: &ModelName, candidate: Digest) -> String {
     format!("trial/{model}/{candidate}")
+}
+
+/// The key a candidate's crashes are noted under.
+pub(crate) fn crash_key(candidate: Digest) -> String {
+    format!("crash/{candidate}")
 }
 
 /// When something is due, on the monotonic clock.

@@ -21,9 +21,8 @@ impl Core {
     /// Once a second.
     pub(crate) fn tick(&self) {
         let mut state = self.lock();
-        if state.generation + RESERVE / 2 > state.reserved {
-            state.reserved = state.generation + RESERVE;
-            self.recorder.later(Job::Reserve(Generation(state.reserved)));
+        if state.generation + RESERVE / 2 > self.recorder.reserved() {
+            self.recorder.later(Job::Reserve(Generation(state.generation + RESERVE)));
         }
         let names: Vec<ModelName> = state.models.keys().cloned().collect();
         let mut loaded = Vec::new();
@@ -41,6 +40,8 @@ impl Core {
         self.checkpoint();
         self.judge_windows();
         self.confirm_due();
+        self.follow_all();
+        self.retry_routing();
     }
 
     /// Stores the evidence of every trial. At fixed times and at the end, so that what a crash loses does not depend

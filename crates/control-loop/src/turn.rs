@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_serving::{Judge, SnapshotCell};
-use base_types::{Clock, Digest, Generation, VersionId, VersionState};
+use base_types::{Change, Clock, Digest, Generation, ModelName, VersionId, VersionState};
 use control_config::{Diagnostic, FileEvent, WatchError, WatchOptions, Watched, Watcher};
 use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row};
 use control_registry::repository::{ScanOptions, Stamp, scan};
@@ -19,7 +19,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{error, info};
 
 use crate::load::{LoadContext, LoadResult, Loader, LoaderJob};
-use crate::order::{Done, Order, Refused, refuse};
+use crate::order::{Done, Operation, Order, Refused, refuse};
 use crate::recorder::{Job, Recorder};
 use crate::recover::{note_crashes, recover};
 use crate::state::{State, is_due};
@@ -76,6 +76,9 @@ pub enum ControlError {
     /// routing.toml is invalid, and none was accepted before.
     #[error("routing.toml has {} problems", .0.len())]
     RoutingInvalid(Vec<Diagnostic>),
+    /// routing.toml could not be recorded, and none was accepted before.
+    #[error("routing.toml could not be recorded in the journal: see the log")]
+    RoutingUnrecorded,
     /// The model repository cannot be read.
     #[error(transparent)]
     Repository(#[from] control_registry::repository::ScanError),
@@ -151,16 +154,23 @@ impl Control {
     /// Recovers the state, reads routing.toml and the repository, and begins to load.
     pub fn start(
         settings: Settings,
-        (mut journal, mut recovered): (Journal, Recovered),
+        (mut journal, recovered): (Journal, Recovered),
         connections: Connections,
     ) -> Result<Self, ControlError> {
-        let Connections { cell, metrics, clock, started, loader, mut crashed } = connections;
-        if recovered.clean_shutdown {
-            crashed.clear();
+        let Connections { cell, metrics, clock, started, loader, crashed } = connections;
+        let (crashes, changes) = note_crashes(&recovered, &crashed);
+        for (key, json) in changes {
+            let noted = match json {
+                Some(json) => journal.checkpoint(&key, &json),
+                None => journal.remove_checkpoint(&key),
+            };
+            match noted {
+                Err(error) if !error.is_storage() => return Err(error.into()),
+                Err(error) => error!(%error, "crashes are known but could not be noted"),
+                Ok(()) => {}
+            }
         }
-        for (key, json) in note_crashes(&mut recovered.checkpoints, &mut crashed) {
-            journal.checkpoint(&key, &json)?;
-        }
+        loader.forget_crashes();
         // A repository that cannot be read at start is a mistake to be told, not an empty one.
         scan(&settings.repository, &settings.scan, clock.unix_ms())?;
         let trials = journal.trials();
@@ -172,18 +182,26 @@ impl Control {
             Err(error) => return Err(error.into()),
         };
         let mut threads = Vec::new();
-        let (recorder, thread) = Recorder::start(journal, metrics.clone(), clock.clone())?;
+        let (recorder, thread) = Recorder::start(journal, Generation(reserved), metrics.clone(), clock.clone())?;
         threads.push(thread);
         let (webhook, thread) = Webhook::start(settings.webhooks.clone(), settings.webhook_timeout, metrics.clone())?;
         threads.extend(thread);
-        let (mut state, entries) = recover(&recovered, crashed, clock.unix_ms());
-        state.reserved = reserved;
+        let (state, entries) = recover(&recovered, crashes, clock.unix_ms());
         match recorder.now(entries.clone(), None) {
             Ok(_) => recovered.pending_quarantines.iter().try_for_each(|digest| trials.finish(digest))?,
             // What is known is in force, and the markers stay; the entries are kept until the disk takes them.
             Err(error) if error.is_storage() => {
                 error!(%error, "the start cannot be recorded yet");
-                entries.into_iter().for_each(|entry| recorder.later(Job::Append(Box::new(entry))));
+                for entry in entries {
+                    let barred = entry.changes.iter().find_map(|change| match change {
+                        Change::Quarantined { digest, .. } => Some(*digest),
+                        _ => None,
+                    });
+                    let entry = Box::new(entry);
+                    recorder.later(
+                        barred.map_or_else(|| Job::Append(entry.clone()), |d| Job::RolledBack(d, entry.clone())),
+                    );
+                }
             }
             Err(error) => return Err(error.into()),
         }
@@ -222,6 +240,12 @@ impl Control {
 
     /// Has an order carried out.
     pub async fn order(&self, order: Order) -> Result<Done, Refused> {
+        if matches!(order.operation, Operation::Rollback { .. }) {
+            // Toward safety nothing is waited for: not for the control thread, which may be waiting for the disk.
+            let core = self.core.clone();
+            let done = tokio::task::spawn_blocking(move || core.carry_out(&order)).await;
+            return done.unwrap_or_else(|_| refuse("internal", "the rollback broke off; look at the status"));
+        }
         let (reply, answer) = oneshot::channel();
         match self.events.try_send(Event::Order(order, reply)) {
             Ok(()) => {}
@@ -233,7 +257,18 @@ impl Control {
 
     /// What is in force, for people and tools.
     pub fn status(&self) -> view::Status {
-        view::status(&self.core.lock())
+        let (mut status, loaded) = {
+            let state = self.core.lock();
+            (view::status(&state), view::loaded(&state))
+        };
+        // The runtime is asked without the lock: it may be busy.
+        view::fill_memory(&mut status, &loaded);
+        status
+    }
+
+    /// Whether there is such a model.
+    pub fn has_model(&self, model: &ModelName) -> bool {
+        self.core.lock().models.contains_key(model)
     }
 
     /// The routing wished for and in force, for checks and explanations.

@@ -1,5 +1,8 @@
 //! What is in force, as values for the admin door: hence serialisable.
 
+use std::sync::Arc;
+
+use base_serving::ServingVersion;
 use base_types::{ModelName, VersionState};
 use serde::Serialize;
 use serde_json::Value;
@@ -134,6 +137,24 @@ pub(crate) fn status(state: &State) -> Status {
     }
 }
 
+/// Every version in memory.
+pub(crate) fn loaded(state: &State) -> Vec<Arc<ServingVersion>> {
+    let entries = state.models.values().flat_map(|m| m.versions.values());
+    entries.filter_map(|e| e.serving.clone()).collect()
+}
+
+/// Adds what the versions hold in memory.
+pub(crate) fn fill_memory(status: &mut Status, loaded: &[Arc<ServingVersion>]) {
+    for model in &mut status.models {
+        for version in &mut model.versions {
+            let is_it =
+                |s: &&Arc<ServingVersion>| s.id.model.as_str() == model.name && s.id.version.get() == version.version;
+            let memory = loaded.iter().find(is_it).map(|s| s.runner.memory());
+            version.memory_bytes = memory.map(|m| m.arena_bytes + m.mapped_bytes);
+        }
+    }
+}
+
 fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
     let model = state.models.get(name)?;
     let route = model.route.as_ref();
@@ -150,7 +171,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
             share_wanted: share(*version),
             share_actual: model.shares.actual.get(version).copied(),
             load_seconds: entry.load.map(|d| d.as_secs_f64()),
-            memory_bytes: entry.serving.as_ref().map(|s| s.runner.memory()).map(|m| m.arena_bytes + m.mapped_bytes),
+            memory_bytes: None,
             inputs: show(&signature.inputs),
             outputs: show(&signature.outputs),
         }

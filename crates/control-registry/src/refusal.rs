@@ -103,7 +103,7 @@ codes! {
 impl RefusalCode {
     /// Whether the same folder may be fine a moment later without anybody mending it.
     pub fn is_transient(self) -> bool {
-        matches!(self, Self::ChangedWhileReading | Self::Unreadable | Self::ExternalMissing)
+        matches!(self, Self::ChangedWhileReading | Self::Unreadable)
     }
 }
 

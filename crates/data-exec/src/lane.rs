@@ -33,6 +33,7 @@ pub(crate) struct LaneState {
     runner: Arc<dyn Runner>,
     queue: Mutex<VecDeque<Waiting>>,
     n_waiting: AtomicUsize,
+    n_running: AtomicUsize,
     /// Moving average of a run's time; 0 until the first run.
     run_average_nanos: AtomicU64,
 }
@@ -41,6 +42,15 @@ pub(crate) struct LaneState {
 pub struct ExecLane {
     state: Arc<LaneState>,
     pool: Arc<Shared>,
+}
+
+/// One job being run.
+pub(crate) struct RunningGuard<'a>(&'a LaneState);
+
+impl Drop for RunningGuard<'_> {
+    fn drop(&mut self) {
+        self.0.n_running.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl LaneState {
@@ -65,7 +75,14 @@ impl LaneState {
         self.runner.as_ref()
     }
 
-    pub(crate) fn record_run(&self, took: Duration) {
+    /// Takes a job for running; it counts as running until the guard is gone.
+    pub(crate) fn running(&self) -> RunningGuard<'_> {
+        self.n_running.fetch_add(1, Ordering::AcqRel);
+        RunningGuard(self)
+    }
+
+    pub(crate) fn record_run(&self, took: Option<Duration>) {
+        let Some(took) = took else { return };
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let average = self.run_average_nanos.load(Ordering::Relaxed);
         // A run that the system interrupted says little about the model: one sample moves the average by a bounded
@@ -87,8 +104,8 @@ impl LaneState {
 
 impl ExecLane {
     pub(crate) fn new(runner: Arc<dyn Runner>, pool: Arc<Shared>) -> Self {
-        let (queue, n_waiting, run_average_nanos) = Default::default();
-        Self { state: Arc::new(LaneState { runner, queue, n_waiting, run_average_nanos }), pool }
+        let (queue, n_waiting, n_running, run_average_nanos) = Default::default();
+        Self { state: Arc::new(LaneState { runner, queue, n_waiting, n_running, run_average_nanos }), pool }
     }
 
     /// How long a job that came now would wait, by what runs took lately.
@@ -100,6 +117,7 @@ impl ExecLane {
         let clock = self.pool.clock();
         let slot = short_path_slot(self.pool.slots());
         let admitted = Admitted { job, since: clock.now() };
+        let _running = self.state.running();
         let ran = run(self.state.runner(), admitted, None, &slot, clock);
         self.state.record_run(ran.took);
         ran.report.map_or(Submission::Refused(Refusal::Closed), Submission::Finished)
@@ -143,5 +161,9 @@ impl Lane for ExecLane {
 
     fn waiting(&self) -> usize {
         self.state.n_waiting.load(Ordering::Relaxed)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting() == 0 && self.state.n_running.load(Ordering::Acquire) == 0
     }
 }

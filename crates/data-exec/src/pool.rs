@@ -17,6 +17,8 @@ use crate::watch::{Slot, Slots, TICK};
 
 /// Workers stuck in a run that does not stop are replaced, until this many per place are alive.
 const ALIVE_PER_WORKER_MAX: usize = 4;
+/// A watchdog this many ticks late was stopped, and the runs with it.
+const OVERSLEPT_TICKS: u32 = 20;
 /// How long a closing pool waits for the runs under way.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,12 @@ impl Shared {
 
     pub(crate) fn n_workers(&self) -> usize {
         self.n_workers
+    }
+
+    /// Whether there is a worker too many; the one who asks is then the one who goes.
+    fn leave(&self) -> bool {
+        let less = |n: usize| (n > self.n_workers).then(|| n - 1);
+        self.n_alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Leave to run on the caller's thread. Some of these threads always stay free: a quick model that turns slow
@@ -162,6 +170,7 @@ fn spawn_worker(shared: &Arc<Shared>, index: usize) -> Result<JoinHandle<()>, Ex
 
 fn work(shared: &Shared, slot: &Arc<Slot>) {
     while let Some(lane) = shared.next_lane() {
+        let _running = lane.running();
         let (waiting, has_more) = lane.next();
         if has_more {
             // Back to the end of the round before running, so that another worker can take the next job.
@@ -174,7 +183,7 @@ fn work(shared: &Shared, slot: &Arc<Slot>) {
             // A receiver that is gone has no use for the report.
             (Some(report), Some(reply)) => drop(reply.send(report)),
             // The watchdog has answered; if it started a replacement, this thread has outlived its place.
-            _ if shared.n_alive.load(Ordering::Relaxed) > shared.n_workers => break,
+            _ if shared.leave() => return shared.slots.remove(slot),
             _ => {}
         }
     }
@@ -182,8 +191,9 @@ fn work(shared: &Shared, slot: &Arc<Slot>) {
     shared.slots.remove(slot);
 }
 
-/// Looks after run timeouts until the pool closes.
+/// Looks after run timeouts until the pool closes. Time in which the whole process stood still is nobody's run time.
 fn watch(shared: &Arc<Shared>) {
+    let mut looked = shared.clock.now();
     loop {
         let round = shared.round();
         if round.is_closed {
@@ -191,7 +201,13 @@ fn watch(shared: &Arc<Shared>) {
         }
         drop(round);
         std::thread::sleep(TICK);
-        (0..shared.slots.check(shared.clock.now())).for_each(|_| replace_worker(shared));
+        let now = shared.clock.now();
+        let overslept = now.saturating_duration_since(looked).saturating_sub(TICK);
+        if overslept > TICK * OVERSLEPT_TICKS {
+            shared.slots.forgive(overslept);
+        }
+        looked = now;
+        (0..shared.slots.check(now)).for_each(|_| replace_worker(shared));
     }
 }
 

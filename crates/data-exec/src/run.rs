@@ -23,8 +23,8 @@ pub(crate) struct Ran {
     pub(crate) report: Option<Report>,
     /// Where it goes; `None` on the short path.
     pub(crate) reply: Option<oneshot::Sender<Report>>,
-    /// The time in the runtime.
-    pub(crate) took: Duration,
+    /// The time in the runtime; `None` for a run that never began or did not end by itself.
+    pub(crate) took: Option<Duration>,
 }
 
 /// Runs a job.
@@ -40,7 +40,7 @@ pub(crate) fn run(
     let queue = began.saturating_duration_since(since);
     let not_run = |error| Report { result: Err(error), queue, run: Duration::ZERO };
     if began >= job.deadline {
-        return Ran { report: Some(not_run(JobError::Expired)), reply, took: Duration::ZERO };
+        return Ran { report: Some(not_run(JobError::Expired)), reply, took: None };
     }
     let timeout = job.limits.run_timeout;
     let is_short_path = reply.is_none();
@@ -49,7 +49,7 @@ pub(crate) fn run(
     slot.begin(Running { began, timeout, deadline, queue, control, reply, is_overdue: false });
     let result = catch_unwind(AssertUnwindSafe(|| runner.run(&job.inputs, &job.outputs, &job.control)));
     let run = clock.now().saturating_duration_since(began);
-    let Some(running) = slot.end() else { return Ran { report: None, reply: None, took: run } };
+    let Some(running) = slot.end() else { return Ran { report: None, reply: None, took: None } };
     let result = match result {
         _ if running.is_overdue => Err(timeout_error(timeout)),
         Ok(Ok(outputs)) => checked(runner, &job, outputs),
@@ -57,9 +57,11 @@ pub(crate) fn run(
         Ok(Err(RunError::Failed(text))) => Err(JobError::Fault(FaultKind::Run, text)),
         Err(_panic) => Err(JobError::Fault(FaultKind::Run, "the runner panicked".to_owned())),
     };
+    let is_stopped = matches!(result, Err(JobError::Stopped));
     let has_taker = is_short_path || running.reply.is_some();
     let report = has_taker.then_some(Report { result, queue, run });
-    Ran { report, reply: running.reply, took: run }
+    let took = (running.is_overdue || !is_stopped).then_some(run);
+    Ran { report, reply: running.reply, took }
 }
 
 fn checked(runner: &dyn Runner, job: &Job, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, JobError> {

@@ -90,6 +90,15 @@ impl Slots {
         self.lock().retain(|s| !Arc::ptr_eq(s, slot));
     }
 
+    /// Takes time off every run under way.
+    pub(crate) fn forgive(&self, time: Duration) {
+        for slot in self.lock().iter() {
+            if let Some(running) = slot.lock().as_mut() {
+                running.began += time;
+            }
+        }
+    }
+
     /// Checks every slot; gives the number of workers whose run was stopped now.
     pub(crate) fn check(&self, now: Instant) -> usize {
         // Slots of threads that have ended are held by nobody else.

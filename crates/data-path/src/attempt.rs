@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use base_serving::engine::RunControl;
 use base_serving::lane::{Job, JobError, Refusal, Report, Submission};
 use base_serving::{ModelLimits, ServingVersion};
-use base_types::{FaultKind, OutcomeClass, Tensor};
+use base_types::{FaultKind, OutcomeClass, Reason, Tensor};
 
 use crate::Code;
 
@@ -51,12 +51,13 @@ impl Why {
 struct InFlight<'a> {
     version: &'a ServingVersion,
     control: Arc<RunControl>,
+    is_marked: bool,
     is_over: bool,
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.version.end();
+        self.version.end(self.is_marked);
         if !self.is_over {
             self.control.terminate();
         }
@@ -64,10 +65,11 @@ impl Drop for InFlight<'_> {
 }
 
 /// Tries one version. Dropping the future stops the work.
-pub(crate) async fn attempt(version: &ServingVersion, work: Work) -> Tried {
+pub(crate) async fn attempt(version: &ServingVersion, reason: Reason, work: Work) -> Tried {
     let control = Arc::new(RunControl::default());
-    version.begin();
-    let mut in_flight = InFlight { version, control: control.clone(), is_over: false };
+    let is_marked = reason.is_evidence();
+    version.begin(is_marked);
+    let mut in_flight = InFlight { version, control: control.clone(), is_marked, is_over: false };
     let Work { inputs, outputs, deadline, is_callers_deadline, limits } = work;
     let job = Job { inputs, outputs, deadline, limits, control: control.clone() };
     let report = match version.lane.submit(job) {

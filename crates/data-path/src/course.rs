@@ -109,7 +109,7 @@ impl<'a> Course<'a> {
 
     async fn ask(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, work: Work) -> Tried {
         self.asking = Some((version, reason));
-        attempt(version, work).await
+        attempt(version, reason, work).await
     }
 
     /// Asks stable the same; the fault is judged by what stable makes of it.

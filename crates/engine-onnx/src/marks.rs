@@ -50,8 +50,8 @@ struct Mark {
 }
 
 impl InFlightMarks {
-    /// Maps the file, creating it if need be. Gives the requests that were in flight when the last process ended,
-    /// by content, and starts from zero.
+    /// Maps the file, creating it if need be. Gives the requests that were in flight when the last process ended, by
+    /// content; they stay in the file until `reset`, so that a start that fails does not lose them.
     pub fn open(path: &Path) -> io::Result<(Self, Vec<(Digest, u64)>)> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         file.set_len(FILE_BYTES as u64)?;
@@ -72,8 +72,16 @@ impl InFlightMarks {
         }
         let start = NonNull::new(start.cast()).ok_or_else(|| io::Error::other("mapped at address zero"))?;
         let page = Arc::new(Page { start, _file: file });
-        let left = (0..SLOTS).filter_map(|slot| page.take(slot)).collect();
+        let left = (0..SLOTS).filter_map(|slot| page.read(slot)).collect();
         Ok((Self { page, is_taken: Mutex::new(vec![false; SLOTS]) }, left))
+    }
+
+    /// Starts from zero. To be called once what was in flight is noted elsewhere, and before any claim.
+    pub fn reset(&self) {
+        for slot in 0..SLOTS {
+            self.page.counter(slot).store(0, Ordering::SeqCst);
+            self.page.set_digest(slot, &[0; 32]);
+        }
     }
 
     /// A mark for a version; `None` when all are taken.
@@ -112,10 +120,9 @@ impl Page {
         unsafe { self.at(slot).cast::<[u8; 32]>().write_volatile(*digest) }
     }
 
-    /// Reads a slot of the last process and clears it.
-    fn take(&self, slot: usize) -> Option<(Digest, u64)> {
-        let (digest, n_requests) = (self.digest(slot), self.counter(slot).swap(0, Ordering::SeqCst));
-        self.set_digest(slot, &[0; 32]);
+    /// Reads a slot of the last process.
+    fn read(&self, slot: usize) -> Option<(Digest, u64)> {
+        let (digest, n_requests) = (self.digest(slot), self.counter(slot).load(Ordering::SeqCst));
         (digest != [0; 32] && n_requests > 0).then(|| (Digest::new(digest), n_requests))
     }
 }

@@ -33,6 +33,10 @@ impl Loader for VersionLoader {
         self.marks.claim(digest)
     }
 
+    fn forget_crashes(&self) {
+        self.marks.reset();
+    }
+
     fn trim(&self) {
         free_memory_to_system();
     }

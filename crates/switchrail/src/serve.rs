@@ -1,6 +1,7 @@
 //! `switchrail serve`: the composition root. Opens the state, starts the runtime, connects the planes, serves until
 //! told to stop, and ends in order.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use base_metrics::Metrics;
 use base_serving::{OutcomeLedger, Snapshot, SnapshotCell};
-use base_types::{Clock, SystemClock};
+use base_types::{Clock, Digest, SystemClock};
 use control_admin::{AdminOptions, Token};
 use control_config::{Diagnostic, GatewayConfig};
 use control_loop::{Connections, Control, ControlError, Settings};
@@ -33,6 +34,8 @@ use crate::settings::{self, ServeArguments, ServeSettings, SettingsError};
 
 /// In the state directory: requests in flight, for the next start.
 const MARKS_FILE: &str = "in-flight";
+/// How long the control plane may take to record the end.
+const CONTROL_END: Duration = Duration::from_secs(10);
 /// How long the other listeners may take to end once the data listener has drained.
 const LISTENERS_END: Duration = Duration::from_secs(2);
 
@@ -139,17 +142,31 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
         clock: clock.clone(),
         started,
         loader: Arc::new(VersionLoader { engine, executor: executor.clone(), marks }),
-        crashed: crashed.into_iter().collect(),
+        crashed: sums(crashed),
     };
     let control = Arc::new(Control::start(control_settings(settings), (journal, recovered), connections)?);
     let ledger = Arc::new(OutcomeLedger::new(control.judge(), started));
     let gateway = Arc::new(Gateway::new(cell, ledger, metrics.clone(), clock));
     let edges = Edges { gateway, control: control.clone(), metrics, token };
     runtime.block_on(edges.run(config, listeners))?;
+    // Before the runtime goes, so that a second signal still ends a process whose disk hangs.
+    let stop = tokio::task::spawn_blocking;
+    let stopped = runtime.block_on(async { tokio::time::timeout(CONTROL_END, stop(move || control.stop())).await });
+    if stopped.is_err() {
+        error!("the journal does not take the end: this end counts as unclean");
+    }
     runtime.shutdown_timeout(LISTENERS_END);
-    control.stop();
     info!("stopped");
     Ok(())
+}
+
+/// Adds up what several loads of the same content had in flight.
+fn sums(counts: Vec<(Digest, u64)>) -> BTreeMap<Digest, u64> {
+    let mut sums = BTreeMap::new();
+    for (digest, n_requests) in counts {
+        *sums.entry(digest).or_default() += n_requests;
+    }
+    sums
 }
 
 fn control_settings(settings: &ServeSettings) -> Settings {

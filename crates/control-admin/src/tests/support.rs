@@ -191,6 +191,8 @@ impl Loader for Inline {
         None
     }
 
+    fn forget_crashes(&self) {}
+
     fn trim(&self) {}
 }
 

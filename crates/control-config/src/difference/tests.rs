@@ -59,6 +59,7 @@ fn each_kind_of_edit_is_put_in_words() {
         &[
             "fraud: sticky key is added: header k",
             "fraud: deadline_ms changes from 30000 to 5",
+            "fraud: run_timeout_ms changes from 10000 to 2",
             "fraud: guardrail.limit changes from 0.01 to 0.1",
         ],
     );
@@ -66,7 +67,11 @@ fn each_kind_of_edit_is_put_in_words() {
     check(
         "[models.fraud]",
         "[defaults]\ndeadline_ms = 1\n[models.fraud]\ndeadline_ms = 30_000",
-        &["defaults: deadline_ms changes from 30000 to 1"],
+        &[
+            "defaults: deadline_ms changes from 30000 to 1",
+            "defaults: run_timeout_ms changes from 10000 to 1",
+            "fraud: run_timeout_ms changes from 10000 to 1",
+        ],
     );
 }
 

@@ -18,8 +18,15 @@ const OUTPUTS_MAX: usize = 256;
 
 /// Reads the bounds in a table over those that hold already.
 pub(super) fn read(section: &mut Section<'_>, limits: &mut ModelLimits, report: &mut Report<'_>) {
+    let run_timeout = section.take("run_timeout_ms");
     put(&mut limits.deadline, time(section.take("deadline_ms"), report));
-    put(&mut limits.run_timeout, time(section.take("run_timeout_ms"), report));
+    let is_given = run_timeout.is_some();
+    put(&mut limits.run_timeout, time(run_timeout, report));
+    if !is_given {
+        // A run that hangs must be found out while there is time for stable to answer instead.
+        let half = (limits.deadline / 2).max(Duration::from_millis(1));
+        limits.run_timeout = limits.run_timeout.min(half);
+    }
     put(&mut limits.queue_requests, count(section.take("queue_requests"), QUEUE_REQUESTS_MAX, report));
     put(&mut limits.batch_rows, count(section.take("batch_rows"), BATCH_ROWS_MAX, report));
     put(&mut limits.allow_non_finite, section.take("allow_non_finite").and_then(|item| outputs(&item, report)));

@@ -189,7 +189,10 @@ fn a_removed_folder_is_a_wish() {
     world.repository.remove(world::MODEL, 1).unwrap();
     until("the version nobody needs is gone", || world.state_of(1).is_none().then_some(()));
     assert_eq!(world.stable(), Some(2), "the routed one stays");
-    assert!(!String::from_utf8(world.metrics.render().unwrap()).unwrap().contains(r#"version="1""#));
+    until("its series are gone", || {
+        let text = String::from_utf8(world.metrics.render().unwrap()).unwrap();
+        (!text.contains(r#"version="1""#)).then_some(())
+    });
 }
 
 #[test]
@@ -216,4 +219,55 @@ fn an_edit_supersedes_a_decision_and_an_invalid_one_changes_nothing() {
     until("the edit is in force", || (world.stable() == Some(1)).then_some(()));
     assert!(world.actions().contains(&"stance_superseded"));
     assert_eq!(world.control().routing().models[&model()].stable, Some(version(1)));
+}
+
+#[test]
+fn a_second_rollback_does_not_take_out_the_version_that_just_took_over() {
+    let mut world = World::new();
+    world.publish(1);
+    world.start();
+    world.publish(2);
+    world.wait_ready(2);
+    world.promote(2, true, true).unwrap();
+    world.publish(3);
+    world.wait_ready(3);
+    world.canary(3, 0.5).unwrap();
+    world.rollback(None, true).unwrap();
+    assert_eq!(world.rollback(None, true).unwrap_err().code, "rolled_back_already");
+    assert_eq!(world.stable(), Some(2));
+    assert!(world.is_ready(2), "the healthy stable is not quarantined by an order given twice");
+    world.rollback(Some(1), false).unwrap();
+    assert_eq!(world.stable(), Some(1));
+    world.stop();
+    world.start();
+    assert_eq!(world.stable(), Some(1), "what was acknowledged is back");
+}
+
+#[test]
+fn content_that_is_stable_already_is_no_candidate() {
+    let mut world = World::new();
+    world.publish(1);
+    world.start();
+    world.repository.publish(world::MODEL, 2, &testkit::onnx::affine4(1.0, 0.0)).unwrap();
+    world.wait_ready(2);
+    assert_eq!(world.canary(2, 0.5).unwrap_err().code, "same_content");
+    std::fs::write(world.routing_path(), "[models.m]\nstable = 1\nsplit = { 1 = 1, 2 = 1 }\n").unwrap();
+    world.stop();
+    world.start();
+    assert!(world.status().trials.is_empty());
+    assert!(world.status().notices.iter().any(|n| n.contains("same content")), "{:?}", world.status().notices);
+}
+
+#[test]
+fn the_version_to_go_back_to_stays_in_memory() {
+    let mut world = World::new();
+    world.publish(1);
+    world.start();
+    world.publish(2);
+    world.wait_ready(2);
+    world.promote(2, true, true).unwrap();
+    world.repository.remove(world::MODEL, 1).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    world.rollback(None, true).unwrap();
+    assert_eq!(world.stable(), Some(1));
 }

@@ -51,6 +51,8 @@ impl Loader for FakeLoader {
         None
     }
 
+    fn forget_crashes(&self) {}
+
     fn trim(&self) {}
 }
 

@@ -63,6 +63,8 @@ actions! {
     Interrupted = "interrupted",
     /// Traffic was moved away from a version.
     RolledBack = "rolled_back",
+    /// A version took all traffic by an ordered rollback.
+    RolledBackTo = "rolled_back_to",
     /// A verdict that moved no traffic.
     Verdict = "verdict",
     /// A digest was barred.

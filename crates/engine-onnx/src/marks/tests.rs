@@ -25,8 +25,11 @@ fn what_was_in_flight_is_found_by_the_next_process() {
     two.end();
     // A process that dies drops nothing.
     std::mem::forget((marks, one, two));
-    let (_marks, left) = InFlightMarks::open(&path).unwrap();
+    let (marks, left) = InFlightMarks::open(&path).unwrap();
     assert_eq!(left, [(digest(1), 2)]);
+    let (_unread, again) = InFlightMarks::open(&path).unwrap();
+    assert_eq!(again, left, "kept until they are noted");
+    marks.reset();
     let (_marks, left) = InFlightMarks::open(&path).unwrap();
     assert!(left.is_empty(), "told once");
     std::fs::remove_file(path).unwrap();

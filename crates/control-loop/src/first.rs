@@ -69,7 +69,8 @@ impl Core {
         let state = self.lock();
         let highest = |(name, model): (&ModelName, &Model)| {
             let version = model.versions.keys().rev().find(|v| is_ready(&state, name, **v))?;
-            (!model.is_rolled_back).then(|| State::id(name, *version))
+            // Once is enough: a version that a person took out again is not followed a second time.
+            (model.followed < Some(*version)).then(|| State::id(name, *version))
         };
         let highest: Vec<VersionId> = state.models.iter().filter_map(highest).collect();
         drop(state);
@@ -94,6 +95,9 @@ impl Core {
             actor: "follow-latest".to_owned(),
             reason: Some("a higher version became ready".to_owned()),
         };
+        if let Some(model) = self.lock().models.get_mut(&id.model) {
+            model.followed = Some(id.version);
+        }
         if let Err(refused) = self.carry_out(&order) {
             warn!(version = %id, code = refused.code, refused.message, "not followed");
         }

@@ -52,6 +52,8 @@ pub(crate) struct Model {
     pub(crate) first_seen: Instant,
     /// Since when an unconfirmed promotion has held, on the monotonic clock.
     pub(crate) provisional_since: Option<Instant>,
+    /// The highest version that `--follow-latest` has put under trial.
+    pub(crate) followed: Option<Version>,
     /// Whether the last thing that happened to its traffic was a rollback: an order to roll back that names no
     /// version was then meant for what is gone already.
     pub(crate) is_rolled_back: bool,
@@ -151,6 +153,7 @@ impl Model {
             is_settling: false,
             first_seen,
             provisional_since: None,
+            followed: None,
             is_rolled_back: false,
             trials: BTreeMap::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),

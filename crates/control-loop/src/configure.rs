@@ -9,9 +9,10 @@ use control_config::{Diagnostic, FileProblem, RoutingConfig, diff, parse_routing
 use control_registry::journal::{Action, Entry};
 use tracing::{error, info, warn};
 
+use crate::control::ControlError;
 use crate::effect::Effect;
 use crate::state::State;
-use crate::turn::{ControlError, Core};
+use crate::turn::Core;
 
 impl Core {
     /// Takes the content of routing.toml, or why there is none.

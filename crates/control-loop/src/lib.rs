@@ -9,10 +9,11 @@
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
 //! Reading order: `state`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
-//! `reconcile`, `load`, `install`, `first`, `retire`, `tick`, `recover`, `turn`.
+//! `reconcile`, `load`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
 
 mod admissible;
 mod configure;
+mod control;
 mod effect;
 mod evidence;
 mod first;
@@ -32,6 +33,6 @@ mod turn;
 pub mod view;
 mod webhook;
 
+pub use control::{Connections, Control, ControlError, Settings};
 pub use load::Loader;
 pub use order::{Done, Operation, Order, Refused};
-pub use turn::{Connections, Control, ControlError, Settings};

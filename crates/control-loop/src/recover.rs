@@ -53,12 +53,15 @@ pub(crate) fn recover(
     (state, entries)
 }
 
+/// A note to be stored under a key, `None` to forget it.
+pub(crate) type ChangedNote = (String, Option<String>);
+
 /// Which open trials lost requests in unclean ends, this last one included: noted on disk before traffic flows, because
 /// the version may take the process with it again at once. Gives what has to be stored, `None` to forget it.
 pub(crate) fn note_crashes(
     recovered: &Recovered,
     crashed: &BTreeMap<Digest, u64>,
-) -> (BTreeMap<Digest, Vec<u64>>, Vec<(String, Option<String>)>) {
+) -> (BTreeMap<Digest, Vec<u64>>, Vec<ChangedNote>) {
     let stored = |digest: &Digest| {
         let (_, json) = recovered.checkpoints.iter().find(|(key, _)| *key == crash_key(*digest))?;
         serde_json::from_str::<Vec<u64>>(json).ok()

@@ -207,7 +207,7 @@ impl OpenTrial {
     /// Goes on under another guardrail, with its evidence where that still weighs the same.
     pub(crate) fn judge_by(&mut self, guardrail: Guardrail) {
         let checkpoint = self.trial.checkpoint(self.successes());
-        if let Some(trial) = Trial::restore(guardrail, &checkpoint).or_else(|_| Trial::new(guardrail)).ok() {
+        if let Ok(trial) = Trial::restore(guardrail, &checkpoint).or_else(|_| Trial::new(guardrail)) {
             self.trial = trial;
             self.base = totals(&self.candidate, &self.stable);
         }

@@ -22,8 +22,6 @@ use crate::turn::Event;
 /// Runs before a version may be routed: enough for the runtime to settle its memory plan, and for the lane to know
 /// how long a run takes.
 const WARM_UP_RUNS: usize = 8;
-/// Above this the nice value of the loader's thread is: everything else goes first.
-const LOADER_NICE: i32 = 15;
 const WARM_UP_BYTES_MAX: usize = 64 << 20;
 
 /// What turns bytes into something that runs. Wired up by the composition root.
@@ -36,6 +34,8 @@ pub trait Loader: Send + Sync {
     fn mark(&self, digest: Digest) -> Option<Arc<dyn InFlightMark>>;
     /// What was in flight when the last process ended has been noted elsewhere: counting starts from zero.
     fn forget_crashes(&self);
+    /// Puts the calling thread behind those that serve.
+    fn step_back(&self) -> std::io::Result<()>;
     /// Gives freed memory back to the system; called after versions were freed.
     fn trim(&self);
 }
@@ -91,7 +91,9 @@ pub(crate) struct LoadContext {
 
 /// Runs until the control thread is gone.
 pub(crate) fn work(context: &LoadContext, jobs: &Receiver<LoaderJob>) {
-    lower_priority();
+    if let Err(error) = context.loader.step_back() {
+        warn!(%error, "the loader's thread keeps its priority: loads may be felt");
+    }
     while let Ok(job) = jobs.recv() {
         match job {
             LoaderJob::Load(request) => {
@@ -109,14 +111,6 @@ pub(crate) fn work(context: &LoadContext, jobs: &Receiver<LoaderJob>) {
                 context.loader.trim();
             }
         }
-    }
-}
-
-fn lower_priority() {
-    // On Linux the priority of one thread is set by its own id.
-    let thread = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(thread), LOADER_NICE) {
-        warn!(%error, "the loader's thread keeps its priority: loads may be felt");
     }
 }
 

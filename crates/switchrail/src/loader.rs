@@ -8,7 +8,7 @@ use base_serving::lane::Lane;
 use base_types::Digest;
 use control_loop::Loader;
 use data_exec::Executor;
-use engine_onnx::{InFlightMarks, OnnxEngine, free_memory_to_system};
+use engine_onnx::{InFlightMarks, OnnxEngine, free_memory_to_system, lower_priority};
 
 /// The loader of the control plane.
 pub struct VersionLoader {
@@ -35,6 +35,10 @@ impl Loader for VersionLoader {
 
     fn forget_crashes(&self) {
         self.marks.reset();
+    }
+
+    fn step_back(&self) -> std::io::Result<()> {
+        lower_priority()
     }
 
     fn trim(&self) {

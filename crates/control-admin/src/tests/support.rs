@@ -193,6 +193,10 @@ impl Loader for Inline {
 
     fn forget_crashes(&self) {}
 
+    fn step_back(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn trim(&self) {}
 }
 

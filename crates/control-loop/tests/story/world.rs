@@ -53,6 +53,10 @@ impl Loader for FakeLoader {
 
     fn forget_crashes(&self) {}
 
+    fn step_back(&self) -> std::io::Result<()> {
+        Ok(())
+    }
+
     fn trim(&self) {}
 }
 

@@ -43,6 +43,14 @@ pub fn memory(pid: u32) -> Result<Memory, BenchError> {
     Ok(Memory { resident_bytes: bytes("Rss:")?, anonymous_bytes: bytes("Anonymous:")? })
 }
 
+/// How many threads of a process have this name.
+pub fn n_threads_named(pid: u32, name: &str) -> Result<usize, BenchError> {
+    let path = format!("/proc/{pid}/task");
+    let tasks = fs::read_dir(&path).map_err(io_at(format!("read {path}: the measurements need Linux")))?;
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    Ok(names.filter(|found| found.trim_end() == name).count())
+}
+
 fn read(pid: u32, file: &str) -> Result<String, BenchError> {
     let path = format!("/proc/{pid}/{file}");
     fs::read_to_string(&path).map_err(io_at(format!("read {path}: the measurements need Linux")))

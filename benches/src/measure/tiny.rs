@@ -15,7 +15,7 @@ use crate::error::io_at;
 use crate::floor::Floor;
 use crate::gateway::{Gateway, House, MODEL, Tempo};
 use crate::http1::Connection;
-use crate::process::cpu_time;
+use crate::process::{cpu_time, n_threads_named};
 use crate::report::{Report, median_json, with_interval};
 use crate::stats::median;
 use crate::traffic::infer_request;
@@ -24,6 +24,8 @@ use crate::{BenchError, Settings};
 const ROW: [f32; 4] = [1.0, 2.0, 3.0, 4.0];
 /// Callers at once, and the most the gateway may cost beside the echo.
 const CASES: [(usize, f64); 3] = [(1, 1.6), (8, 4.0), (32, 4.0)];
+/// The name of the gateway's threads that read and write requests.
+const IO_THREAD: &str = "io";
 /// The floor needs no connections and settles at once.
 const FLOOR_WINDOW: Duration = Duration::from_millis(200);
 
@@ -50,7 +52,9 @@ pub fn tiny(settings: &Settings) -> Result<(), BenchError> {
     house.publish(1, &model)?;
     let gateway = Gateway::start(settings, &house, Tempo::Default)?;
     let request = infer_request(&gateway.address(), MODEL, None, &ROW);
-    let echo = Echo::start(&settings.echo, house.path(), answer_bytes(&gateway, &request)?, io_threads())?;
+    // The echo is given as many threads as the gateway chose.
+    let n_io_threads = n_threads_named(gateway.pid(), IO_THREAD)?;
+    let echo = Echo::start(&settings.echo, house.path(), answer_bytes(&gateway, &request)?, n_io_threads)?;
     let floor = Floor::load(&model, &ROW)?;
     let (n_rounds, window) = settings.pick((15, Duration::from_millis(1000)), (1, Duration::from_millis(500)));
 
@@ -126,9 +130,4 @@ fn answer_bytes(gateway: &Gateway, request: &[u8]) -> Result<usize, BenchError> 
         200 => Ok(answer.body.len()),
         status => Err(BenchError::Incorrect(format!("status {status}: {}", answer.text()))),
     }
-}
-
-/// As many threads as the gateway reads and writes requests with by default.
-fn io_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

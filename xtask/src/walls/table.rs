@@ -44,7 +44,7 @@ pub const HOMES: &[Home] = &[
         &["data-codec", "control-registry", "control-loop", "control-admin", "switchrail"],
         "as serde",
     ),
-    home(&["rustix"], &["control-registry", "control-loop"], "durable and locked files; the loader's priority"),
+    home(&["rustix"], &["control-registry"], "durable and locked files"),
     home(&["bytes"], &["base-types", "data-codec", "data-http", "engine-onnx", "control-loop"], "tensor data, shared"),
     home(
         &["tracing"],

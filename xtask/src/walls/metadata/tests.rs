@@ -13,10 +13,10 @@ fn check_one(name: &str, dependencies: &[&str]) -> Vec<String> {
         json!({ "name": text, "kind": is_for_tests.then_some("dev"), "path": is_ours.then_some("/somewhere") })
     };
     let metadata = json!({
-        "workspace_root": "/root",
+        "workspace_root": "/repo",
         "packages": [{
             "name": name,
-            "manifest_path": format!("/root/crates/{name}/Cargo.toml"),
+            "manifest_path": format!("/repo/crates/{name}/Cargo.toml"),
             "dependencies": dependencies.iter().map(dependency).collect::<Vec<_>>(),
         }],
     });
@@ -84,8 +84,8 @@ fn a_name_says_the_plane() {
 
 #[test]
 fn a_folder_has_the_name_of_its_crate() {
-    let metadata = json!({ "workspace_root": "/root", "packages": [
-        { "name": "base-types", "manifest_path": "/root/crates/types/Cargo.toml", "dependencies": [] },
+    let metadata = json!({ "workspace_root": "/repo", "packages": [
+        { "name": "base-types", "manifest_path": "/repo/crates/types/Cargo.toml", "dependencies": [] },
     ]});
     let findings = check(&parse(&metadata).unwrap());
     assert!(findings.iter().any(|f| f.wall == "names" && f.text.contains("crates/types")), "{findings:?}");

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn main() {
     let texts = [
         text("docs/metrics.md", None, metrics_page()),
-        text("docs/errors.md", None, data_http::errors_page()),
+        text("docs/errors.md", None, data_edge::errors_page()),
         text("docs/config.md", Some("gateway keys"), markdown(File::Gateway)),
         text("docs/config.md", Some("routing keys"), markdown(File::Routing)),
         text("docs/admin-api.md", Some("routes"), control_admin::routes_page()),

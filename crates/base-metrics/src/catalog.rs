@@ -33,8 +33,8 @@ use Kind::{Counter, Gauge, Histogram};
 pub(crate) const REQUESTS: Entry = entry(
     "switchrail_requests_total",
     Counter,
-    &["model", "version", "outcome", "reason"],
-    "Requests, each once, by the version that answered last, outcome class and reason of the assignment.",
+    &["model", "version", "protocol", "outcome", "reason"],
+    "Requests, each once, by the version that answered last, protocol, outcome class and reason of the assignment.",
 );
 pub(crate) const ATTEMPTS: Entry = entry(
     "switchrail_attempts_total",

@@ -11,7 +11,7 @@ pub use catalog::{Entry, Kind, catalog};
 use family::Families;
 pub use version::VersionMetrics;
 
-use base_types::{ModelName, OutcomeClass, Version, VersionState};
+use base_types::{ModelName, OutcomeClass, Protocol, Version, VersionState};
 use prometheus::{Encoder, TextEncoder};
 
 /// All metrics of the process. Cheap to clone.
@@ -91,9 +91,9 @@ impl Metrics {
     }
 
     /// Counts a request that ended before a version was chosen. `model` only when it is a known one.
-    pub fn refused(&self, model: Option<&ModelName>, class: OutcomeClass) {
+    pub fn refused(&self, protocol: Protocol, model: Option<&ModelName>, class: OutcomeClass) {
         let model = model.map_or("", ModelName::as_str);
-        self.families.requests.with_label_values(&[model, "", class.as_str(), ""]).inc();
+        self.families.requests.with_label_values(&[model, "", protocol.as_str(), class.as_str(), ""]).inc();
     }
 
     /// Sets the share of the unpinned traffic a version should have, by config and decisions.

@@ -20,7 +20,7 @@ fn series_of_a_gone_version_are_retired() {
         let fault = Some(FaultKind::Run);
         let class = OutcomeClass::VersionFault;
         handles.attempt(&Outcome { class, fault, reason: Reason::Split, queue: second, run: second, total: second });
-        handles.request(class, Reason::Split, second);
+        handles.request(Protocol::OipRest, class, Reason::Split, second);
         handles.fallback(FallbackResult::NoTime);
         handles.set_memory(MemoryUse::default());
         metrics.set_version_state(&model, version, VersionState::Ready);

@@ -3,15 +3,16 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use base_types::{FaultKind, MemoryUse, ModelName, Outcome, OutcomeClass, Reason, Version, VersionState};
+use base_types::{FaultKind, MemoryUse, ModelName, Outcome, OutcomeClass, Protocol, Reason, Version, VersionState};
 use prometheus::core::{MetricVec, MetricVecBuilder};
-use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Histogram, IntCounter, IntGauge};
 
 use crate::FallbackResult;
 use crate::family::Families;
 
 const N_CLASSES: usize = OutcomeClass::ALL.len();
 const N_REASONS: usize = Reason::ALL.len();
+const N_PROTOCOLS: usize = Protocol::ALL.len();
 
 /// Counters by class and reason; each is resolved at its first increment, so that a quiet version shows few series.
 struct Grid([[OnceLock<IntCounter>; N_REASONS]; N_CLASSES]);
@@ -21,10 +22,8 @@ impl Grid {
         Self(std::array::from_fn(|_| std::array::from_fn(|_| OnceLock::new())))
     }
 
-    fn inc(&self, family: &IntCounterVec, key: &(String, String), class: OutcomeClass, reason: Reason) {
-        let cell = &self.0[class as usize][reason as usize];
-        let resolve = || family.with_label_values(&[key.0.as_str(), key.1.as_str(), class.as_str(), reason.as_str()]);
-        cell.get_or_init(resolve).inc();
+    fn inc(&self, class: OutcomeClass, reason: Reason, resolve: impl FnOnce() -> IntCounter) {
+        self.0[class as usize][reason as usize].get_or_init(resolve).inc();
     }
 }
 
@@ -32,7 +31,7 @@ impl Grid {
 pub struct VersionMetrics {
     families: Arc<Families>,
     key: (String, String),
-    requests: Grid,
+    requests: [Grid; N_PROTOCOLS],
     attempts: Grid,
     queue_seconds: Histogram,
     run_seconds: Histogram,
@@ -46,7 +45,7 @@ impl VersionMetrics {
         let key = (model.to_string(), version.to_string());
         let labels = [key.0.as_str(), key.1.as_str()];
         Self {
-            requests: Grid::new(),
+            requests: std::array::from_fn(|_| Grid::new()),
             attempts: Grid::new(),
             queue_seconds: families.queue_seconds.with_label_values(&labels),
             run_seconds: families.run_seconds.with_label_values(&labels),
@@ -60,9 +59,13 @@ impl VersionMetrics {
 
     /// Counts an attempt.
     pub fn attempt(&self, outcome: &Outcome) {
-        self.attempts.inc(&self.families.attempts, &self.key, outcome.class, outcome.reason);
+        let (model, version) = (self.key.0.as_str(), self.key.1.as_str());
+        let (class, reason) = (outcome.class, outcome.reason);
+        self.attempts.inc(class, reason, || {
+            self.families.attempts.with_label_values(&[model, version, class.as_str(), reason.as_str()])
+        });
         if let Some(kind) = outcome.fault {
-            self.families.faults.with_label_values(&[self.key.0.as_str(), self.key.1.as_str(), kind.as_str()]).inc();
+            self.families.faults.with_label_values(&[model, version, kind.as_str()]).inc();
         }
         if matches!(outcome.class, OutcomeClass::Ok | OutcomeClass::VersionFault) {
             self.queue_seconds.observe(outcome.queue.as_secs_f64());
@@ -71,8 +74,12 @@ impl VersionMetrics {
     }
 
     /// Counts a request that ended at this version.
-    pub fn request(&self, class: OutcomeClass, reason: Reason, total: Duration) {
-        self.requests.inc(&self.families.requests, &self.key, class, reason);
+    pub fn request(&self, protocol: Protocol, class: OutcomeClass, reason: Reason, total: Duration) {
+        self.requests[protocol as usize].inc(class, reason, || {
+            let (model, version) = (self.key.0.as_str(), self.key.1.as_str());
+            let labels = [model, version, protocol.as_str(), class.as_str(), reason.as_str()];
+            self.families.requests.with_label_values(&labels)
+        });
         self.request_seconds.observe(total.as_secs_f64());
     }
 
@@ -121,9 +128,11 @@ pub(crate) fn retire(families: &Families, model: &ModelName, version: Version) {
     let key = [model.as_str(), version.as_str()];
     for class in OutcomeClass::ALL {
         for reason in Reason::ALL {
-            let labels = [key[0], key[1], class.as_str(), reason.as_str()];
-            forget(&families.requests, &labels);
-            forget(&families.attempts, &labels);
+            let (class, reason) = (class.as_str(), reason.as_str());
+            for protocol in Protocol::ALL {
+                forget(&families.requests, &[key[0], key[1], protocol.as_str(), class, reason]);
+            }
+            forget(&families.attempts, &[key[0], key[1], class, reason]);
         }
     }
     for kind in FaultKind::ALL {

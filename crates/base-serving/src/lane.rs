@@ -34,6 +34,13 @@ pub struct Report {
     pub run: Duration,
 }
 
+impl Report {
+    /// Of a job that a closing lane let go.
+    pub fn closed() -> Self {
+        Self { result: Err(JobError::Closed), queue: Duration::ZERO, run: Duration::ZERO }
+    }
+}
+
 /// Why a job gave no outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum JobError {
@@ -72,6 +79,16 @@ pub enum Refusal {
 pub trait Lane: Send + Sync {
     /// Takes a job or refuses it; never waits.
     fn submit(&self, job: Job) -> Submission;
+
+    /// Runs a job past the queue and waits for its end, on the calling thread where the lane can do that: for warm-up,
+    /// which must not take the threads that serve. Never called on a thread of an async runtime.
+    fn run_here(&self, job: Job) -> Report {
+        match self.submit(job) {
+            Submission::Finished(report) => report,
+            Submission::Queued(report) => report.blocking_recv().unwrap_or_else(|_| Report::closed()),
+            Submission::Refused(_) => Report::closed(),
+        }
+    }
 
     /// Jobs waiting now.
     fn waiting(&self) -> usize;

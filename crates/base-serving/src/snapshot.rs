@@ -9,7 +9,7 @@ use base_types::{Digest, Generation, ModelName, Signature, Version, VersionId, V
 
 use crate::engine::Runner;
 use crate::lane::Lane;
-use crate::{ArmTally, ModelLimits, RetryBudget};
+use crate::{ArmTally, Declaration, ModelLimits, RetryBudget, VersionStats};
 
 /// The state of all models at one generation.
 #[derive(Default)]
@@ -36,8 +36,18 @@ pub struct ServingModel {
     pub budget: Arc<RetryBudget>,
     /// Whether any version is under trial, so that faults go to the judge.
     pub is_judged: bool,
-    /// `max_batch_size` of config.pbtxt; 0 when the batch axis is part of the shapes.
-    pub max_batch_size: u32,
+    /// What config.pbtxt declares.
+    pub declared: Arc<Declaration>,
+    /// Signatures as callers see them, of versions whose inputs or outputs are renamed by config.
+    pub contracts: BTreeMap<Version, Arc<Signature>>,
+}
+
+impl ServingModel {
+    /// The inputs and outputs of a version as callers see them: in the model's own order, under the names of the
+    /// model's contract.
+    pub fn signature<'a>(&'a self, version: &'a ServingVersion) -> &'a Signature {
+        self.contracts.get(&version.id.version).map_or(&version.signature, Arc::as_ref)
+    }
 }
 
 /// Why a known version may not answer.
@@ -57,7 +67,7 @@ pub struct ServingVersion {
     pub digest: Digest,
     /// The first 16 hexadecimal digits of it, as answers show it.
     pub digest_short: String,
-    /// Inputs and outputs.
+    /// Inputs and outputs under the graph's own names; see [`ServingModel::signature`] for the names callers use.
     pub signature: Signature,
     /// The queue in front of it.
     pub lane: Arc<dyn Lane>,
@@ -67,6 +77,8 @@ pub struct ServingVersion {
     pub metrics: VersionMetrics,
     /// Counts for the judge.
     pub tally: ArmTally,
+    /// Sums for the protocols' statistics.
+    pub stats: VersionStats,
     /// Remembers what was in flight should the process die.
     pub mark: Option<Arc<dyn InFlightMark>>,
 }

@@ -8,6 +8,7 @@ mod decision;
 mod digest;
 mod name;
 mod outcome;
+mod protocol;
 mod tensor;
 mod version;
 
@@ -16,5 +17,6 @@ pub use decision::{Candidate, Change, Decisions, Phase, Quarantine, Stance};
 pub use digest::{Digest, DigestError};
 pub use name::{Label, ModelName, NameError, Pin, Selector, Version};
 pub use outcome::{FaultKind, Outcome, OutcomeClass, Reason};
+pub use protocol::Protocol;
 pub use tensor::{Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count};
 pub use version::{Generation, MemoryUse, VersionId, VersionState};

@@ -158,6 +158,12 @@ impl Tensor {
         Ok(Self { name: name.into(), datatype, shape, data })
     }
 
+    /// The same tensor under another name.
+    #[must_use]
+    pub fn named(self, name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..self }
+    }
+
     /// The tensor's name.
     pub fn name(&self) -> &str {
         &self.name

@@ -9,7 +9,7 @@
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
 //! Reading order: `state`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
-//! `reconcile`, `load`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
+//! `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
 
 mod admissible;
 mod configure;
@@ -31,6 +31,7 @@ mod state;
 mod tick;
 mod turn;
 pub mod view;
+mod warm_up;
 mod webhook;
 
 pub use control::{Connections, Control, ControlError, Settings};

@@ -8,21 +8,16 @@ use std::time::Duration;
 
 use base_metrics::Metrics;
 use base_serving::engine::{Artifact, LoadError, Runner};
-use base_serving::lane::{Job, JobError, Lane, Report, Submission};
-use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion};
-use base_types::{Clock, Data, DataType, Digest, FaultKind, Signature, Tensor, TensorSpec, VersionId};
-use bytes::Bytes;
+use base_serving::lane::Lane;
+use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion, VersionStats};
+use base_types::{Clock, Digest, VersionId};
 use control_registry::Limits;
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::{Stamp, read_version};
 use tracing::{debug, warn};
 
 use crate::turn::Event;
-
-/// Runs before a version may be routed: enough for the runtime to settle its memory plan, and for the lane to know
-/// how long a run takes.
-const WARM_UP_RUNS: usize = 8;
-const WARM_UP_BYTES_MAX: usize = 64 << 20;
+use crate::warm_up::{WarmUp, warm_up};
 
 /// What turns bytes into something that runs. Wired up by the composition root.
 pub trait Loader: Send + Sync {
@@ -156,7 +151,8 @@ fn load(
         signature = config.narrow(&signature);
     }
     let lane = context.loader.lane(runner.clone());
-    warm_up(id, &signature, lane.as_ref(), &request.limits, context.clock.as_ref())?;
+    let (limits, clock) = (request.limits.clone(), context.clock.clone());
+    warm_up(WarmUp { id: id.clone(), signature: signature.clone(), lane: lane.clone(), limits, clock })?;
     Ok(Arc::new(ServingVersion {
         metrics: context.metrics.version(&id.model, id.version),
         id: id.clone(),
@@ -166,103 +162,7 @@ fn load(
         lane,
         runner,
         tally: ArmTally::default(),
+        stats: VersionStats::default(),
         mark: context.loader.mark(digest),
     }))
-}
-
-/// Runs the version on made-up input: ones, because zeros make models that divide by a norm fail, then zeros, because
-/// a one may be no valid index. Where the signature leaves shapes open, failing on both proves nothing and is only
-/// told; where it does not, a version that can answer neither is refused.
-fn warm_up(
-    id: &VersionId,
-    signature: &Signature,
-    lane: &dyn Lane,
-    limits: &Arc<ModelLimits>,
-    clock: &dyn Clock,
-) -> Result<(), (&'static str, String)> {
-    let has_open_shapes = signature.inputs.iter().any(|s| s.dims.iter().skip(1).any(Option::is_none));
-    let mut failure = None;
-    for fill in [Fill::Ones, Fill::Zeros] {
-        let inputs = signature.inputs.iter().map(|spec| made_up(spec, fill)).collect::<Option<Vec<Tensor>>>();
-        let Some(inputs) = inputs else {
-            warn!(version = %id, "inputs too large to warm up with");
-            return Ok(());
-        };
-        match run_warm(inputs.into(), signature, lane, limits, clock) {
-            Ok(()) => return Ok(()),
-            Err(JobError::Fault(FaultKind::NonFinite, text)) => {
-                warn!(version = %id, text, "warm-up: if that is normal for this model, set allow_non_finite");
-                return Ok(());
-            }
-            Err(JobError::Fault(_, text)) => failure = Some(text),
-            Err(other) => warn!(version = %id, ?other, "warm-up was cut short"),
-        }
-    }
-    match failure {
-        Some(text) if has_open_shapes => warn!(version = %id, text, "warm-up: made-up input does not fit the model"),
-        Some(text) => return Err(("warm_up_failed", text)),
-        None => {}
-    }
-    Ok(())
-}
-
-fn run_warm(
-    inputs: Arc<[Tensor]>,
-    signature: &Signature,
-    lane: &dyn Lane,
-    limits: &Arc<ModelLimits>,
-    clock: &dyn Clock,
-) -> Result<(), JobError> {
-    let outputs: Arc<[usize]> = (0..signature.outputs.len()).collect();
-    for _ in 0..WARM_UP_RUNS {
-        let job = Job {
-            inputs: inputs.clone(),
-            outputs: outputs.clone(),
-            deadline: clock.now() + limits.run_timeout + Duration::from_secs(1),
-            limits: limits.clone(),
-            control: Arc::default(),
-        };
-        wait(lane.submit(job)).result?;
-    }
-    Ok(())
-}
-
-fn wait(submission: Submission) -> Report {
-    let stopped = || Report { result: Err(JobError::Closed), queue: Duration::ZERO, run: Duration::ZERO };
-    match submission {
-        Submission::Finished(report) => report,
-        Submission::Queued(report) => report.blocking_recv().unwrap_or_else(|_| stopped()),
-        Submission::Refused(_) => stopped(),
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fill {
-    Ones,
-    Zeros,
-}
-
-/// A tensor of one value with every open dimension 1.
-fn made_up(spec: &TensorSpec, fill: Fill) -> Option<Tensor> {
-    let shape: Vec<usize> = spec.dims.iter().map(|d| d.unwrap_or(1)).collect();
-    let n_elements = base_types::element_count(&shape)?;
-    let one: &[u8] = match spec.datatype {
-        DataType::Bool | DataType::Uint8 | DataType::Int8 => &[1],
-        DataType::Uint16 | DataType::Int16 => &[1, 0],
-        DataType::Fp16 => &[0x00, 0x3c],
-        DataType::Bf16 => &[0x80, 0x3f],
-        DataType::Uint32 | DataType::Int32 => &[1, 0, 0, 0],
-        DataType::Fp32 => &[0, 0, 0x80, 0x3f],
-        DataType::Uint64 | DataType::Int64 => &[1, 0, 0, 0, 0, 0, 0, 0],
-        DataType::Fp64 => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
-        DataType::Bytes => b"1",
-    };
-    let n_bytes = n_elements.checked_mul(one.len()).filter(|n| *n <= WARM_UP_BYTES_MAX)?;
-    let data = match (spec.datatype, fill) {
-        (DataType::Bytes, Fill::Ones) => Data::Strings(vec![Bytes::from_static(one); n_elements]),
-        (DataType::Bytes, Fill::Zeros) => Data::Strings(vec![Bytes::new(); n_elements]),
-        (_, Fill::Ones) => Data::Raw(one.repeat(n_elements).into()),
-        (_, Fill::Zeros) => Data::Raw(vec![0; n_bytes].into()),
-    };
-    Tensor::new(spec.name.clone(), spec.datatype, shape, data).ok()
 }

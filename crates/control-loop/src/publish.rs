@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base_routing::ModelRoute;
-use base_serving::{RetryBudget, ServingModel, Snapshot, Unready};
+use base_serving::{Declaration, RetryBudget, ServingModel, Snapshot, Unready, WantedVersions};
 use base_types::{Generation, ModelName, Stance, Version, VersionState};
 use control_config::{Availability, Compiled, compile};
+use control_registry::model_config::{ModelConfig, VersionPolicy};
 use control_rollout::{Cause, Decision, Mode, Trial, Verdict, decide};
 
 use crate::effect::{Effect, RolledBack};
@@ -261,7 +262,6 @@ fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
     if versions.is_empty() && unready.is_empty() {
         return None;
     }
-    let max_batch_size = model.config.as_ref().and_then(|c| c.max_batch_size).unwrap_or(0);
     Some(Arc::new(ServingModel {
         name: name.clone(),
         route: model.route.clone(),
@@ -270,6 +270,19 @@ fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
         limits: model.limits.clone(),
         budget: model.budget.clone(),
         is_judged: !model.trials.is_empty(),
-        max_batch_size: u32::try_from(max_batch_size).unwrap_or(u32::MAX),
+        declared: Arc::new(declared(model.config.as_ref())),
+        contracts: BTreeMap::new(),
     }))
+}
+
+/// What config.pbtxt declares, as callers may see it.
+fn declared(config: Option<&ModelConfig>) -> Declaration {
+    let Some(config) = config else { return Declaration::default() };
+    let versions = match &config.version_policy {
+        None | Some(VersionPolicy::All) => WantedVersions::All,
+        Some(VersionPolicy::Latest(n)) => WantedVersions::Latest(*n),
+        Some(VersionPolicy::Specific(versions)) => WantedVersions::Specific(versions.clone()),
+    };
+    let max_batch_size = u32::try_from(config.max_batch_size.unwrap_or(0)).unwrap_or(u32::MAX);
+    Declaration { max_batch_size, versions, ..Declaration::default() }
 }

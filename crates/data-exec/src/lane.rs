@@ -113,16 +113,6 @@ impl ExecLane {
         self.state.run_average() * n_ahead as u32 / self.pool.n_workers() as u32
     }
 
-    fn run_here(&self, job: Job) -> Submission {
-        let clock = self.pool.clock();
-        let slot = short_path_slot(self.pool.slots());
-        let admitted = Admitted { job, since: clock.now() };
-        let _running = self.state.running();
-        let ran = run(self.state.runner(), admitted, None, &slot, clock);
-        self.state.record_run(ran.took);
-        ran.report.map_or(Submission::Refused(Refusal::Closed), Submission::Finished)
-    }
-
     fn enqueue(&self, job: Job) -> Submission {
         let now = self.pool.clock().now();
         let left = job.deadline.saturating_duration_since(now);
@@ -154,9 +144,19 @@ impl ExecLane {
 impl Lane for ExecLane {
     fn submit(&self, job: Job) -> Submission {
         match self.state.is_quick().then(|| self.pool.short_path()).flatten() {
-            Some(_permit) => self.run_here(job),
+            Some(_permit) => Submission::Finished(self.run_here(job)),
             None => self.enqueue(job),
         }
+    }
+
+    fn run_here(&self, job: Job) -> Report {
+        let clock = self.pool.clock();
+        let slot = short_path_slot(self.pool.slots());
+        let admitted = Admitted { job, since: clock.now() };
+        let _running = self.state.running();
+        let ran = run(self.state.runner(), admitted, None, &slot, clock);
+        self.state.record_run(ran.took);
+        ran.report.unwrap_or_else(Report::closed)
     }
 
     fn waiting(&self) -> usize {

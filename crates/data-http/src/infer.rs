@@ -1,32 +1,24 @@
 //! The route that asks a model.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base_types::{DataType, Reason};
-use data_codec::{AnswerHead, DecodedInfer, Mistake, Parameter, decode_infer, encode_answer};
+use data_codec::{AnswerHead, DecodedInfer, decode_infer, encode_answer};
+use data_edge::{
+    Call, Collected, Ending, ReplyBody, RequestFacts, collect, discard, mistaken, name_version, number_header,
+    timeout_header, timeout_parameter,
+};
 use data_path::{Answer, Code, Failure, InferRequest, Served};
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::body::Incoming;
 
-use crate::access::{self, Ending};
-use crate::body::{Collected, collect, discard};
-use crate::edge::{Call, Edge, finished};
-use crate::facts::HttpFacts;
-use crate::options::Phase;
+use crate::edge::{Rest, finished};
 use crate::path::Target;
-use crate::reply::{ReplyBody, json};
-use crate::respond;
+use crate::respond::{self, json};
 
 /// Types that JSON does not carry, as Triton has it.
 const UNCARRIED: [DataType; 2] = [DataType::Fp16, DataType::Bf16];
-/// The caller's own deadline, in milliseconds. Wins over the protocol's parameter.
-const TIMEOUT_HEADER: &str = "switchrail-timeout-ms";
-/// The protocol's own way to set a deadline, in microseconds; 0 means none.
-const TIMEOUT_PARAMETER: &str = "timeout";
-/// No caller needs more; it also keeps sums of time from overflowing.
-const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// The length of the JSON part of a body that goes on in binary.
 const JSON_BYTES_HEADER: &str = "inference-header-content-length";
 
@@ -45,16 +37,14 @@ struct Encoded {
     reason: Reason,
 }
 
-impl Edge {
+impl Rest {
     /// Answers a request to a model and counts it once: here what never reaches data-path, there everything else.
     pub(crate) async fn infer(&self, call: &Call<'_>, target: &Target<'_>, mut body: Incoming) -> Response<ReplyBody> {
-        let mut gone = LogIfGone { call, model: &target.model, is_over: false };
+        let mut gone = call.watch(&target.model);
         let result = match self.read(call, target, &mut body).await {
             Ok(read) => self.ask(call, target, read).await,
             Err(failure) => {
-                let snapshot = self.gateway.snapshot();
-                let known = snapshot.models.get(target.model.as_ref()).map(|m| &m.name);
-                call.count_refused(known, failure.class);
+                call.count_refused_of(&target.model, failure.class);
                 Err(failure)
             }
         };
@@ -62,15 +52,15 @@ impl Edge {
         let ending = Ending { model: &target.model, served: None, reason: None, failure: None };
         match result {
             Ok(Encoded { body, served, reason }) => {
-                access::log(call, &Ending { served: Some(&served), reason: Some(reason), ..ending });
+                call.log(&Ending { served: Some(&served), reason: Some(reason), ..ending });
                 let mut response = json(StatusCode::OK, body);
-                respond::name_version(response.headers_mut(), &served, Some(reason));
+                name_version(response.headers_mut(), &served, Some(reason));
                 response
             }
             Err(failure) => {
                 let (served, reason) = (failure.served.as_ref(), failure.reason);
-                access::log(call, &Ending { served, reason, failure: Some(&failure), ..ending });
-                let is_clean = discard(&mut body, &self.options.limits).await;
+                call.log(&Ending { served, reason, failure: Some(&failure), ..ending });
+                let is_clean = discard(&mut body, &self.0.options.limits).await;
                 finished(call.parts, is_clean, respond::failure(&failure))
             }
         }
@@ -79,41 +69,28 @@ impl Edge {
     /// Everything that can be refused without asking a model; what needs no body comes first.
     async fn read(&self, call: &Call<'_>, target: &Target<'_>, body: &mut Incoming) -> Result<Read, Failure> {
         let headers = &call.parts.headers;
-        if self.options.readiness.phase() == Phase::Starting {
-            self.check_started(&target.model)?;
-        }
+        call.check_started(&target.model)?;
         check_encoding(headers)?;
         let timeout = timeout_header(headers)?;
-        let json_bytes = number(headers, JSON_BYTES_HEADER)?;
-        let body = collect(body, &self.options.limits, &self.budget).await?;
-        let request = decode_infer(&body.bytes, json_bytes, &self.options.codec).map_err(|error| {
-            let code = match error.mistake() {
-                Mistake::Malformed => Code::Malformed,
-                Mistake::Mismatch => Code::InputMismatch,
-                Mistake::Unsupported => Code::Unsupported,
-            };
-            Failure::new(code, error.to_string())
-        })?;
+        let json_bytes = number_header(headers, JSON_BYTES_HEADER)?;
+        let body = collect(body, &self.0.options.limits, &self.0.budget).await?;
+        let request = decode_infer(&body.bytes, json_bytes, &self.0.options.codec).map_err(|e| mistaken(&e))?;
         let timeout = match timeout {
             Some(timeout) => Some(timeout),
-            None => timeout_parameter(&request)?,
+            None => timeout_parameter(&request.parameters)?,
         };
         Ok(Read { request, timeout, _body: body })
     }
 
-    /// While the versions wanted at start are being loaded, an absent model may be one of theirs.
-    fn check_started(&self, model: &str) -> Result<(), Failure> {
-        if self.gateway.snapshot().models.contains_key(model) {
-            return Ok(());
-        }
-        Err(Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet")))
-    }
-
     async fn ask(&self, call: &Call<'_>, target: &Target<'_>, read: Read) -> Result<Encoded, Failure> {
         let Read { request, timeout, _body } = read;
-        let facts =
-            HttpFacts { headers: &call.parts.headers, query: call.parts.uri.query(), parameters: &request.parameters };
+        let facts = RequestFacts {
+            headers: &call.parts.headers,
+            query: call.parts.uri.query(),
+            parameters: &request.parameters,
+        };
         let asked = InferRequest {
+            protocol: call.protocol,
             model: target.model.clone().into_owned(),
             pin: target.pin.clone(),
             inputs: request.inputs,
@@ -121,8 +98,8 @@ impl Edge {
             uncarried: &UNCARRIED,
             timeout,
         };
-        call.is_counted.store(true, Ordering::Relaxed);
-        let Answer { served, reason, outputs } = self.gateway.infer(asked, &facts).await?;
+        call.hand_over();
+        let Answer { served, reason, outputs } = self.0.gateway.infer(asked, &facts).await?;
         let version = &served.version;
         let head = AnswerHead {
             model: version.id.model.as_str(),
@@ -150,50 +127,5 @@ fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
             Err(Failure::new(Code::UnsupportedEncoding, text))
         }
         _ => Ok(()),
-    }
-}
-
-fn timeout_header(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
-    match number(headers, TIMEOUT_HEADER)? {
-        Some(0) => Err(Failure::new(Code::Malformed, format!("the header {TIMEOUT_HEADER} leaves no time at all"))),
-        milliseconds => Ok(milliseconds.map(|ms| Duration::from_millis(ms).min(TIMEOUT_MAX))),
-    }
-}
-
-fn timeout_parameter(request: &DecodedInfer) -> Result<Option<Duration>, Failure> {
-    match request.parameters.get(TIMEOUT_PARAMETER) {
-        None | Some(Parameter::Unsigned(0)) => Ok(None),
-        Some(Parameter::Unsigned(microseconds)) => Ok(Some(Duration::from_micros(*microseconds).min(TIMEOUT_MAX))),
-        Some(_) => {
-            let text = format!("the parameter {TIMEOUT_PARAMETER:?} is a positive number of microseconds");
-            Err(Failure::new(Code::Malformed, text))
-        }
-    }
-}
-
-/// A header that holds a number.
-fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Failure> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let is_digits = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
-    match value.to_str().ok().filter(|_| is_digits).and_then(|text| text.parse().ok()) {
-        Some(number) => Ok(Some(number)),
-        None => Err(Failure::new(Code::Malformed, format!("the header {name} is no number: {value:?}"))),
-    }
-}
-
-/// Logs a caller who left before the answer; data-path counts it.
-struct LogIfGone<'a> {
-    call: &'a Call<'a>,
-    model: &'a str,
-    is_over: bool,
-}
-
-impl Drop for LogIfGone<'_> {
-    fn drop(&mut self) {
-        if self.is_over || std::thread::panicking() {
-            return;
-        }
-        let failure = Failure::new(Code::CallerGone, "the caller closed the connection");
-        access::log(self.call, &Ending { model: self.model, served: None, reason: None, failure: Some(&failure) });
     }
 }

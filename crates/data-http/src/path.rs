@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use base_types::Selector;
+use data_edge::percent;
 use data_path::{Code, Failure};
 use http::Method;
-
-use crate::percent;
 
 /// A route of this edge.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,148 +1,17 @@
-//! Failures on this wire. The one table that decides status, log level and retry hint of each code, and the
-//! reference page made of it.
+//! Answers on this wire.
 
-use std::fmt::Write;
-use std::time::Duration;
-
-use base_types::Reason;
 use data_codec::error_body;
-use data_path::{Code, Failure, Served};
-use http::header::{HeaderName, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use data_edge::{ReplyBody, name_version, retry_after_seconds, row};
+use data_path::Failure;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
 
-use crate::reply::{ReplyBody, json};
-
-/// The number of the version that was asked.
-static VERSION: HeaderName = HeaderName::from_static("switchrail-version");
-/// The first digits of its digest.
-static DIGEST: HeaderName = HeaderName::from_static("switchrail-digest");
-/// The generation of the routing that chose it.
-static GENERATION: HeaderName = HeaderName::from_static("switchrail-generation");
-/// Why it was chosen.
-static REASON: HeaderName = HeaderName::from_static("switchrail-reason");
-
-/// What Retry-After says when nothing better is known.
-const RETRY_DEFAULT: Duration = Duration::from_secs(1);
-
-/// How loud a failure is in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Nobody here needs to act.
-    Debug,
-    /// A version failed: an operator may want to know.
-    Warn,
-    /// The gateway itself failed.
-    Error,
-}
-
-/// What a code means on this wire.
-#[derive(Debug, Clone, Copy)]
-pub struct Row {
-    /// The code.
-    pub code: Code,
-    /// The status.
-    pub status: u16,
-    /// The level of its log event.
-    pub level: LogLevel,
-    /// Whether the answer says when to come back.
-    pub has_retry_after: bool,
-    /// When it occurs.
-    pub meaning: &'static str,
-    /// What to do about it.
-    pub remedy: &'static str,
-}
-
-/// The row of a code.
-pub fn row(code: Code) -> Row {
-    use LogLevel::{Debug, Error, Warn};
-    let (status, level, has_retry_after) = match code {
-        Code::Malformed
-        | Code::InputUnknown
-        | Code::InputMissing
-        | Code::InputMismatch
-        | Code::OutputUnknown
-        | Code::BatchTooLarge
-        | Code::Unsupported => (400, Debug, false),
-        Code::NoSuchRoute | Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown => (404, Debug, false),
-        Code::MethodNotAllowed => (405, Debug, false),
-        Code::BodyTooLarge => (413, Debug, false),
-        Code::UnsupportedEncoding => (415, Debug, false),
-        Code::QueueFull | Code::DeadlineTooShort => (429, Debug, true),
-        Code::ConnectionLimit | Code::ModelNotReady | Code::VersionNotReady | Code::Draining => (503, Debug, true),
-        Code::VersionQuarantined => (503, Debug, false),
-        Code::DeadlineInQueue | Code::DeadlineInRun => (504, Debug, false),
-        Code::CallerGone => (499, Debug, false),
-        Code::VersionFault => (500, Warn, false),
-        Code::Internal => (500, Error, false),
-    };
-    let (meaning, remedy) = explanation(code);
-    Row { code, status, level, has_retry_after, meaning, remedy }
-}
-
-fn explanation(code: Code) -> (&'static str, &'static str) {
-    match code {
-        Code::Malformed => {
-            ("The path, a header or the body is no request of this protocol.", "Mend the request; the text says where.")
-        }
-        Code::NoSuchRoute => ("The path leads nowhere.", "The protocol starts at `/v2`."),
-        Code::MethodNotAllowed => ("The path exists, the method does not.", "Use a method of the `Allow` header."),
-        Code::ModelUnknown => ("No model has this name.", "`GET /v2/models` lists them."),
-        Code::VersionUnknown => {
-            ("The model has no version of this number.", "The model's metadata lists the ready ones.")
-        }
-        Code::LabelUnknown => {
-            ("The model has no version of this label.", "Labels are set in `routing.toml` or by command.")
-        }
-        Code::InputUnknown => {
-            ("An input has a name the model does not know.", "The model's metadata names the inputs.")
-        }
-        Code::InputMissing => ("An input the model needs was not sent.", "Send every input of the metadata."),
-        Code::InputMismatch => (
-            "Type, shape or number of elements of an input do not fit.",
-            "The text names input, expectation and what was sent.",
-        ),
-        Code::OutputUnknown => {
-            ("An output was asked for that the model does not have.", "Leave `outputs` out to get all of them.")
-        }
-        Code::BatchTooLarge => (
-            "The first dimension of an input is beyond the batch limit.",
-            "Split the request, or raise `batch_rows` of the model.",
-        ),
-        Code::BodyTooLarge => ("The body is larger than allowed.", "Split the request, or raise `body_bytes`."),
-        Code::UnsupportedEncoding => ("The body is compressed in a way that is not accepted.", "Send it as it is."),
-        Code::Unsupported => (
-            "The request asks for something this edge does not do.",
-            "The text names it and, where there is one, another way.",
-        ),
-        Code::QueueFull => {
-            ("Too much is waiting already.", "Come back after `Retry-After`; add capacity if it persists.")
-        }
-        Code::DeadlineTooShort => (
-            "The request would expire in the queue and was refused at once.",
-            "Come back after `Retry-After`, or allow more time.",
-        ),
-        Code::ConnectionLimit => {
-            ("Too many connections are open.", "Reuse connections; raise `connections` if it persists.")
-        }
-        Code::ModelNotReady => {
-            ("The model is known, and no version of it can take traffic yet.", "Come back after `Retry-After`.")
-        }
-        Code::VersionNotReady => {
-            ("The version is known and not in memory.", "Come back after `Retry-After`, or look up its state.")
-        }
-        Code::VersionQuarantined => {
-            ("The version was judged bad and takes no traffic.", "Ask without a version, or have its digest released.")
-        }
-        Code::Draining => ("The version or the gateway is going out of service.", "Send the request again."),
-        Code::DeadlineInQueue => ("The deadline passed before the run began.", "Allow more time, or add capacity."),
-        Code::DeadlineInRun => ("The caller's deadline passed during the run.", "Allow more time."),
-        Code::CallerGone => ("The caller closed the connection before the answer.", "Seen in logs only."),
-        Code::VersionFault => (
-            "The version could not answer: it failed, took too long, or gave outputs it must not give.",
-            "Nothing is wrong with the request. The operator finds the cause in the log.",
-        ),
-        Code::Internal => ("The gateway itself failed.", "Please report it with the request id."),
-    }
+/// A JSON answer. The content type has no charset, because a client shows an error only if it has none.
+pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The answer to a failed request.
@@ -153,9 +22,7 @@ pub(crate) fn failure(failure: &Failure) -> Response<ReplyBody> {
     let mut response = json(status, body);
     let headers = response.headers_mut();
     if row.has_retry_after {
-        let wait = failure.retry_after.unwrap_or(RETRY_DEFAULT);
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds(failure)));
     }
     if let Some(served) = &failure.served {
         name_version(headers, served, failure.reason);
@@ -163,85 +30,20 @@ pub(crate) fn failure(failure: &Failure) -> Response<ReplyBody> {
     response
 }
 
-/// Says in headers which version was asked and why.
-pub(crate) fn name_version(headers: &mut HeaderMap, served: &Served, reason: Option<Reason>) {
-    headers.insert(&VERSION, HeaderValue::from(served.version.id.version.get()));
-    if let Ok(digest) = HeaderValue::from_str(&served.version.digest_short) {
-        headers.insert(&DIGEST, digest);
-    }
-    headers.insert(&GENERATION, HeaderValue::from(served.generation.0));
-    if let Some(reason) = reason {
-        headers.insert(&REASON, HeaderValue::from_static(reason.as_str()));
-    }
-}
-
-/// The reference page docs/errors.md.
-pub fn errors_page() -> String {
-    let mut page = String::from(
-        "# Errors\n\n\
-         Every error has the body `{\"error\": text, \"code\": code, \"fault\": class}` and the content type \
-         `application/json`.\nThe code is stable, the text is not. The class says in whose hands it lies; only \
-         `version_fault` is held against a version.\n`Retry-After` is given where coming back helps. A failure after \
-         a version was asked names it in `switchrail-version`,\n`switchrail-digest`, `switchrail-generation` and \
-         `switchrail-reason`.\n\n\
-         | Code | HTTP | Fault | Retry-After | Meaning | Remedy |\n|---|---|---|---|---|---|\n",
-    );
-    for row in Code::ALL.map(row) {
-        let retry = if row.has_retry_after { "yes" } else { "" };
-        let (code, fault) = (row.code.as_str(), row.code.class().as_str());
-        let Row { status, meaning, remedy, .. } = row;
-        // Writing to a string cannot fail.
-        let _infallible = writeln!(page, "| `{code}` | {status} | `{fault}` | {retry} | {meaning} | {remedy} |");
-    }
-    page.push_str(
-        "\nGenerated from `crates/data-http/src/respond.rs`: `UPDATE_DOCS=1 cargo test -p data-http errors_page`.\n",
-    );
-    page
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+    use data_path::Code;
+
     use super::*;
 
     #[test]
-    fn the_errors_page_is_the_table() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errors.md");
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::create_dir_all(std::path::Path::new(path).parent().unwrap()).unwrap();
-            std::fs::write(path, errors_page()).unwrap();
+    fn every_code_has_a_status_and_only_overload_a_time_to_come_back() {
+        for code in Code::ALL {
+            let response = failure(&Failure::new(code, "x"));
+            assert_eq!(response.status().as_u16(), row(code).status);
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), row(code).has_retry_after, "{code:?}");
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap(), errors_page(), "UPDATE_DOCS=1 writes it anew");
-    }
-
-    #[test]
-    fn statuses_agree_with_whose_fault_it_is() {
-        use base_types::OutcomeClass::*;
-        for row in Code::ALL.map(row) {
-            let is_as_expected = match row.code.class() {
-                Client => (400..429).contains(&row.status),
-                Overload => matches!(row.status, 429 | 503) && row.has_retry_after,
-                Unavailable => row.status == 503,
-                Saturation | CallerDeadline => row.status == 504,
-                Cancelled => row.status == 499,
-                VersionFault | Internal => row.status == 500 && row.level != LogLevel::Debug,
-                Ok => false,
-            };
-            assert!(is_as_expected, "{row:?}");
-            assert!(StatusCode::from_u16(row.status).is_ok());
-        }
-    }
-
-    #[test]
-    fn retry_after_rounds_up() {
-        let retry = |wait: Duration| {
-            let overload = Failure { retry_after: Some(wait), ..Failure::new(Code::QueueFull, "full") };
-            failure(&overload).headers()[RETRY_AFTER].to_str().unwrap().to_owned()
-        };
-        assert_eq!(retry(Duration::from_millis(1)), "1");
-        assert_eq!(retry(Duration::from_millis(1001)), "2");
-        assert_eq!(retry(Duration::ZERO), "1");
-        assert!(!failure(&Failure::new(Code::Malformed, "x")).headers().contains_key(RETRY_AFTER));
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use base_metrics::Metrics;
+use data_edge::{CONNECTION_LIMIT_ANSWER, Drained, Handle, HttpLimits, ReplyBody, listen};
 use data_path::{Code, Failure};
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response};
@@ -13,10 +14,6 @@ use tokio::time::timeout;
 use tower::limit::ConcurrencyLimit;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 
-use crate::edge::CONNECTION_LIMIT_ANSWER;
-use crate::listen::{Drained, Handle, listen};
-use crate::options::HttpLimits;
-use crate::reply::ReplyBody;
 use crate::respond;
 
 /// Scrapes that are rendered at once; the next waits.

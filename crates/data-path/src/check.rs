@@ -14,7 +14,7 @@ pub(crate) fn inputs(
     version: &ServingVersion,
     inputs: Vec<Tensor>,
 ) -> Result<Arc<[Tensor]>, Failure> {
-    let specs = &version.signature.inputs;
+    let specs = &model.signature(version).inputs;
     if let Some(unknown) = inputs.iter().find(|t| specs.iter().all(|s| s.name != t.name())) {
         let names: Vec<&str> = specs.iter().map(|s| s.name.as_str()).collect();
         let text = format!("{} has no input {:?}; its inputs are {names:?}", version.id, unknown.name());
@@ -40,7 +40,7 @@ fn check_one(model: &ServingModel, version: &ServingVersion, input: &Tensor, spe
         let text = format!("input {:?} of {} is {spec}, {given} given", spec.name, version.id);
         return Err(Failure::new(Code::InputMismatch, text));
     }
-    let rows_max = match model.max_batch_size {
+    let rows_max = match model.declared.max_batch_size {
         0 => model.limits.batch_rows,
         rows => rows as usize,
     };
@@ -54,6 +54,25 @@ fn check_one(model: &ServingModel, version: &ServingVersion, input: &Tensor, spe
     }
 }
 
+/// The rows of a request: the first dimension where it is open, else one.
+pub(crate) fn rows(model: &ServingModel, version: &ServingVersion, inputs: &[Tensor]) -> usize {
+    let is_batched = model.signature(version).inputs.first().is_some_and(|spec| spec.dims.first() == Some(&None));
+    inputs.first().filter(|_| is_batched).and_then(|input| input.shape().first()).copied().unwrap_or(1)
+}
+
+/// The outputs under the names of the model's contract.
+pub(crate) fn renamed(model: &ServingModel, version: &ServingVersion, outputs: Vec<Tensor>) -> Vec<Tensor> {
+    let Some(contract) = model.contracts.get(&version.id.version) else { return outputs };
+    let rename = |output: Tensor| {
+        let position = version.signature.outputs.iter().position(|spec| spec.name == output.name());
+        match position.and_then(|index| contract.outputs.get(index)) {
+            Some(spec) if spec.name != output.name() => output.named(spec.name.as_str()),
+            _ => output,
+        }
+    };
+    outputs.into_iter().map(rename).collect()
+}
+
 /// What the caller wants to have back.
 pub(crate) struct Wanted {
     /// Names of outputs; empty means all.
@@ -63,9 +82,14 @@ pub(crate) struct Wanted {
 }
 
 /// The positions of the wanted outputs; all of them when none is named.
-pub(crate) fn outputs(version: &ServingVersion, Wanted { names, uncarried }: &Wanted) -> Result<Arc<[usize]>, Failure> {
-    let positions = positions(version, names)?;
-    let mut wanted = positions.iter().map(|index| &version.signature.outputs[*index]);
+pub(crate) fn outputs(
+    model: &ServingModel,
+    version: &ServingVersion,
+    Wanted { names, uncarried }: &Wanted,
+) -> Result<Arc<[usize]>, Failure> {
+    let specs = &model.signature(version).outputs;
+    let positions = positions(version, specs, names)?;
+    let mut wanted = positions.iter().map(|index| &specs[*index]);
     match wanted.find(|spec| uncarried.contains(&spec.datatype)) {
         Some(spec) => {
             let text = format!("output {spec} of {} cannot be carried here: leave it out with `outputs`", version.id);
@@ -75,8 +99,7 @@ pub(crate) fn outputs(version: &ServingVersion, Wanted { names, uncarried }: &Wa
     }
 }
 
-fn positions(version: &ServingVersion, names: &[String]) -> Result<Arc<[usize]>, Failure> {
-    let specs = &version.signature.outputs;
+fn positions(version: &ServingVersion, specs: &[TensorSpec], names: &[String]) -> Result<Arc<[usize]>, Failure> {
     if names.is_empty() {
         return Ok((0..specs.len()).collect());
     }

@@ -6,12 +6,19 @@ use std::time::{Duration, Instant};
 
 use base_metrics::FallbackResult;
 use base_routing::Assignment;
-use base_serving::{Attempt, Rerun, ServingModel, ServingVersion};
-use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Reason, Tensor};
+use base_serving::{AnswerTimes, Attempt, Rerun, ServingModel, ServingVersion};
+use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Protocol, Reason, Tensor};
 
 use crate::attempt::{Tried, Why, Work, attempt};
 use crate::check::Wanted;
 use crate::{Answer, Code, Failure, Gateway, InferRequest, Served, check};
+
+/// When and how a request came in.
+pub(crate) struct Asked {
+    pub(crate) protocol: Protocol,
+    pub(crate) received: Instant,
+    pub(crate) timeout: Option<Duration>,
+}
 
 /// One request under way. Dropping it before its end records a cancelled request.
 pub(crate) struct Course<'a> {
@@ -19,8 +26,10 @@ pub(crate) struct Course<'a> {
     model: &'a ServingModel,
     generation: Generation,
     assignment: Assignment,
+    protocol: Protocol,
     received: Instant,
     deadline: Instant,
+    n_rows: usize,
     is_callers_deadline: bool,
     /// A fault that waits for what stable makes of the same input.
     open_fault: Option<OpenFault<'a>>,
@@ -41,7 +50,7 @@ impl<'a> Course<'a> {
         gateway: &'a Gateway,
         (model, generation): (&'a ServingModel, Generation),
         assignment: Assignment,
-        (received, timeout): (Instant, Option<Duration>),
+        Asked { protocol, received, timeout }: Asked,
     ) -> Self {
         let limit = model.limits.deadline;
         Self {
@@ -49,7 +58,9 @@ impl<'a> Course<'a> {
             model,
             generation,
             assignment,
+            protocol,
             received,
+            n_rows: 1,
             deadline: received + timeout.unwrap_or(limit).min(limit),
             is_callers_deadline: timeout.is_some_and(|t| t < limit),
             open_fault: None,
@@ -68,6 +79,7 @@ impl<'a> Course<'a> {
             self.end_request(version, reason, failure.class);
             Failure { served: Some(self.served(version)), reason: Some(reason), ..failure }
         })?;
+        self.n_rows = check::rows(self.model, version, &work.inputs);
         let stable = self.fallback_for(version);
         if stable.is_some() {
             self.model.budget.earn();
@@ -90,7 +102,7 @@ impl<'a> Course<'a> {
     fn check(&self, version: &ServingVersion, inputs: Vec<Tensor>, wanted: &Wanted) -> Result<Work, Failure> {
         Ok(Work {
             inputs: check::inputs(self.model, version, inputs)?,
-            outputs: check::outputs(version, wanted)?,
+            outputs: check::outputs(self.model, version, wanted)?,
             deadline: self.deadline,
             is_callers_deadline: self.is_callers_deadline,
             limits: self.model.limits.clone(),
@@ -169,9 +181,14 @@ impl<'a> Course<'a> {
         self.asking = None;
         let end = tried.result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
         self.record(version, reason, Rerun::None, end, (tried.queue, tried.run));
-        self.end_request(version, reason, end.0);
+        let total = self.end_request(version, reason, end.0);
         match tried.result {
-            Ok(outputs) => Ok(Answer { served: self.served(version), reason, outputs }),
+            Ok(outputs) => {
+                let times = AnswerTimes { queue: tried.queue, run: tried.run, total };
+                version.stats.answered(&times, self.n_rows, self.gateway.clock().unix_ms());
+                let outputs = check::renamed(self.model, version, outputs);
+                Ok(Answer { served: self.served(version), reason, outputs })
+            }
             Err(why) => Err(self.failure(version, reason, why)),
         }
     }
@@ -191,9 +208,14 @@ impl<'a> Course<'a> {
         self.gateway.ledger().attempt(&attempt, &outcome, now);
     }
 
-    fn end_request(&self, version: &ServingVersion, reason: Reason, class: OutcomeClass) {
+    /// Counts the request; gives the time it took.
+    fn end_request(&self, version: &ServingVersion, reason: Reason, class: OutcomeClass) -> Duration {
         let total = self.gateway.clock().now().saturating_duration_since(self.received);
-        version.metrics.request(class, reason, total);
+        version.metrics.request(self.protocol, class, reason, total);
+        if class != OutcomeClass::Ok {
+            version.stats.failed(total);
+        }
+        total
     }
 
     fn served(&self, version: &Arc<ServingVersion>) -> Served {

@@ -27,6 +27,8 @@ pub enum Code {
     BodyTooLarge,
     UnsupportedEncoding,
     Unsupported,
+    NotImplemented,
+    ChangeRefused,
     QueueFull,
     DeadlineTooShort,
     ConnectionLimit,
@@ -43,7 +45,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the reference page.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::Malformed,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
@@ -58,6 +60,8 @@ impl Code {
         Self::BodyTooLarge,
         Self::UnsupportedEncoding,
         Self::Unsupported,
+        Self::NotImplemented,
+        Self::ChangeRefused,
         Self::QueueFull,
         Self::DeadlineTooShort,
         Self::ConnectionLimit,
@@ -89,6 +93,8 @@ impl Code {
             Self::BodyTooLarge => "body_too_large",
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::Unsupported => "unsupported",
+            Self::NotImplemented => "not_implemented",
+            Self::ChangeRefused => "change_refused",
             Self::QueueFull => "queue_full",
             Self::DeadlineTooShort => "deadline_too_short",
             Self::ConnectionLimit => "connection_limit",

@@ -6,14 +6,16 @@ use std::time::Duration;
 use base_metrics::Metrics;
 use base_routing::Facts;
 use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
-use base_types::{Clock, DataType, Generation, OutcomeClass, Reason, Selector, Tensor};
+use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor};
 
-use crate::course::Course;
+use crate::course::{Asked, Course};
 use crate::{Failure, locate};
 
 /// A decoded request.
 #[derive(Debug, Clone)]
 pub struct InferRequest {
+    /// What it came in by.
+    pub protocol: Protocol,
     /// The model asked for; not yet known to exist.
     pub model: String,
     /// The version or label the caller named.
@@ -89,13 +91,14 @@ impl Gateway {
         let received = self.clock.now();
         let snapshot = self.cell.load();
         let Some(model) = snapshot.models.get(request.model.as_str()) else {
-            self.metrics.refused(None, OutcomeClass::Client);
+            self.metrics.refused(request.protocol, None, OutcomeClass::Client);
             return Err(locate::no_such_model(&request.model));
         };
         let chosen = locate::choose(model, request.pin.as_ref(), facts).inspect_err(|failure| {
-            self.metrics.refused(Some(&model.name), failure.class);
+            self.metrics.refused(request.protocol, Some(&model.name), failure.class);
         })?;
-        let course = Course::new(self, (model, snapshot.generation), chosen.assignment, (received, request.timeout));
+        let asked = Asked { protocol: request.protocol, received, timeout: request.timeout };
+        let course = Course::new(self, (model, snapshot.generation), chosen.assignment, asked);
         course.run(chosen.version, request).await
     }
 

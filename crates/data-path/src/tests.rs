@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_routing::{Facts, ModelRoute, Source, Split};
-use base_serving::engine::{RunControl, RunError, Runner};
-use base_serving::lane::{Job, JobError, Lane, Refusal, Report, Submission};
+use base_serving::engine::RunControl;
+use base_serving::lane::{Job, JobError, Refusal, Report, Submission};
 use base_serving::{
-    ArmTally, FaultReport, Judge, ModelLimits, OutcomeLedger, Rerun, RetryBudget, ServingModel, ServingVersion,
-    Snapshot, SnapshotCell, Unready,
+    FaultReport, Judge, ModelLimits, OutcomeLedger, Rerun, RetryBudget, ServingModel, Snapshot, SnapshotCell, Unready,
 };
 use base_types::{
-    Data, DataType, Digest, FaultKind, Generation, MemoryUse, ModelName, OutcomeClass, Reason, Signature, SystemClock,
-    Tensor, TensorSpec, Version, VersionId, VersionState,
+    Data, DataType, FaultKind, Generation, ModelName, OutcomeClass, Protocol, Reason, Signature, SystemClock, Tensor,
+    TensorSpec, Version, VersionState,
 };
 use bytes::Bytes;
+use testkit::fake::{FakeLane, report, serving_model, serving_version};
 use tokio::sync::oneshot;
 
 use crate::{Answer, Code, Failure, Gateway, InferRequest};
@@ -32,10 +32,7 @@ enum Does {
     Refuse,
 }
 
-struct FakeLane {
-    does: Does,
-    held: Mutex<Vec<(oneshot::Sender<Report>, Arc<RunControl>)>>,
-}
+type Held = Arc<Mutex<Vec<(oneshot::Sender<Report>, Arc<RunControl>)>>>;
 
 struct Never;
 
@@ -43,42 +40,19 @@ impl base_serving::engine::Terminate for Never {
     fn terminate(&self) {}
 }
 
-impl Lane for FakeLane {
-    fn submit(&self, job: Job) -> Submission {
-        let report = |result| Report { result, queue: Duration::ZERO, run: Duration::from_millis(1) };
-        match self.does {
-            Does::Answer => Submission::Finished(report(Ok(vec![row("y", 1)]))),
-            Does::Fault => Submission::Finished(report(Err(JobError::Fault(FaultKind::Run, "secret".into())))),
-            Does::Refuse => Submission::Refused(Refusal::Full(Duration::from_millis(70))),
-            Does::Hang | Does::HangRunning => {
-                if self.does == Does::HangRunning {
-                    job.control.begin(Arc::new(Never));
-                }
-                let (reply, report) = oneshot::channel();
-                self.held.lock().unwrap().push((reply, job.control));
-                Submission::Queued(report)
+fn submit(does: Does, held: &Held, job: Job) -> Submission {
+    match does {
+        Does::Answer => Submission::Finished(report(Ok(vec![row("y", 1)]))),
+        Does::Fault => Submission::Finished(report(Err(JobError::Fault(FaultKind::Run, "secret".into())))),
+        Does::Refuse => Submission::Refused(Refusal::Full(Duration::from_millis(70))),
+        Does::Hang | Does::HangRunning => {
+            if does == Does::HangRunning {
+                job.control.begin(Arc::new(Never));
             }
+            let (reply, report) = oneshot::channel();
+            held.lock().unwrap().push((reply, job.control));
+            Submission::Queued(report)
         }
-    }
-
-    fn waiting(&self) -> usize {
-        0
-    }
-}
-
-struct NoRunner(Signature);
-
-impl Runner for NoRunner {
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn run(&self, _: &[Tensor], _: &[usize], _: &RunControl) -> Result<Vec<Tensor>, RunError> {
-        Err(RunError::Terminated)
-    }
-
-    fn memory(&self) -> MemoryUse {
-        MemoryUse::default()
     }
 }
 
@@ -111,7 +85,7 @@ impl Facts for NoFacts {
 struct World {
     gateway: Gateway,
     seen: Arc<Seen>,
-    lanes: BTreeMap<u64, Arc<FakeLane>>,
+    held: BTreeMap<u64, Held>,
 }
 
 /// Version 1 is stable, version 2 takes everything; version 3 is quarantined.
@@ -120,46 +94,33 @@ fn world(one: Does, two: Does) -> World {
     let metrics = Metrics::new("0", "0").unwrap();
     let spec = |name: &str| TensorSpec { name: name.into(), datatype: DataType::Fp32, dims: vec![None, Some(1)] };
     let signature = Signature { inputs: vec![spec("a"), spec("b")], outputs: vec![spec("y")] };
-    let lanes: BTreeMap<u64, Arc<FakeLane>> = [(1, one), (2, two)]
-        .into_iter()
-        .map(|(n, does)| (n, Arc::new(FakeLane { does, held: Mutex::default() })))
-        .collect();
-    let serving = |n: u64| {
-        let id = VersionId { model: model.clone(), version: version(n) };
-        Arc::new(ServingVersion {
-            metrics: metrics.version(&model, id.version),
-            id,
-            digest: Digest::new([n as u8; 32]),
-            digest_short: Digest::new([n as u8; 32]).short(),
-            signature: signature.clone(),
-            lane: lanes[&n].clone(),
-            runner: Arc::new(NoRunner(signature.clone())),
-            tally: ArmTally::default(),
-            mark: None,
-        })
+    let held: BTreeMap<u64, Held> = [(1, Held::default()), (2, Held::default())].into();
+    let serving = |n: u64, does: Does| {
+        let held = held[&n].clone();
+        let lane = Arc::new(FakeLane::new(move |job| submit(does, &held, job)));
+        (version(n), serving_version(&metrics, (&model, version(n)), signature.clone(), lane))
     };
     let mut route = ModelRoute::to_one(model.clone(), version(1));
     route.split = Split::new([("1".into(), version(1), 0.0), ("2".into(), version(2), 1.0)]).unwrap();
     let limits = ModelLimits { batch_rows: 8, retry_reserve: 2, ..ModelLimits::default() };
     let entry = ServingModel {
-        name: model.clone(),
         route: Some(route),
-        versions: [1, 2].into_iter().map(|n| (version(n), serving(n))).collect(),
+        versions: [serving(1, one), serving(2, two)].into(),
         unready: [(version(3), Unready { state: VersionState::Quarantined, reason: String::new() })].into(),
         budget: Arc::new(RetryBudget::new(0.0, limits.retry_reserve)),
-        limits: Arc::new(limits),
         is_judged: true,
-        max_batch_size: 0,
+        ..serving_model(&model, limits)
     };
     let models = [(model, Arc::new(entry))].into();
     let cell = Arc::new(SnapshotCell::new(Snapshot { generation: Generation(7), models }));
     let seen = Arc::new(Seen::default());
     let ledger = Arc::new(OutcomeLedger::new(seen.clone(), Instant::now()));
-    World { gateway: Gateway::new(cell, ledger, metrics, Arc::new(SystemClock)), seen, lanes }
+    World { gateway: Gateway::new(cell, ledger, metrics, Arc::new(SystemClock)), seen, held }
 }
 
 fn request(pin: Option<&str>) -> InferRequest {
     InferRequest {
+        protocol: Protocol::OipRest,
         model: "m".into(),
         pin: pin.map(|p| p.parse().unwrap()),
         inputs: vec![row("b", 2), row("a", 2)],
@@ -181,7 +142,8 @@ impl World {
     }
 
     fn count(&self, what: &str, version: u64, outcome: &str, reason: &str) -> u64 {
-        let labels = format!(r#"model="m",outcome="{outcome}",reason="{reason}",version="{version}""#);
+        let protocol = if what == "requests" { r#"protocol="oip_rest","# } else { "" };
+        let labels = format!(r#"model="m",outcome="{outcome}",{protocol}reason="{reason}",version="{version}""#);
         self.metric(&format!("switchrail_{what}_total{{{labels}}}"))
     }
 }
@@ -287,7 +249,7 @@ async fn deadlines_say_where_they_passed_and_stop_the_work() {
         let world = world(Does::Answer, does);
         let failure = world.ask(hurried.clone()).await.unwrap_err();
         assert_eq!((failure.code, failure.class), (code, class));
-        assert!(world.lanes[&2].held.lock().unwrap()[0].1.is_terminated());
+        assert!(world.held[&2].lock().unwrap()[0].1.is_terminated());
         assert!(world.seen.0.lock().unwrap().is_empty(), "a deadline is no fault");
     }
     let world = world(Does::Answer, Does::HangRunning);
@@ -310,7 +272,7 @@ async fn a_caller_who_leaves_is_counted_once_and_stops_the_work() {
         let mut asked = Box::pin(world.ask(request(None)));
         assert!(futures_poll(asked.as_mut()).is_pending());
     }
-    assert!(world.lanes[&1].held.lock().unwrap()[0].1.is_terminated());
+    assert!(world.held[&1].lock().unwrap()[0].1.is_terminated());
     assert_eq!(*world.seen.0.lock().unwrap(), [(2, Reason::Split, Rerun::None)], "the fault before it still counts");
     assert_eq!(world.count("requests", 1, "cancelled", "fallback"), 1);
     assert_eq!(world.count("attempts", 1, "cancelled", "fallback"), 1);

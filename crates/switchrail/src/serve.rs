@@ -18,8 +18,8 @@ use control_loop::{Connections, Control, ControlError, Settings};
 use control_registry::Limits;
 use control_registry::journal::{Journal, JournalError};
 use control_registry::repository::ScanOptions;
+use data_edge::{AccessLog, Edge, EdgeOptions, HttpLimits, Readiness};
 use data_exec::Executor;
-use data_http::{AccessLog, HttpLimits, HttpOptions, Readiness};
 use data_path::Gateway;
 use engine_onnx::{InFlightMarks, OnnxEngine, RuntimeError};
 use thiserror::Error;
@@ -192,9 +192,9 @@ fn control_settings(settings: &ServeSettings) -> Settings {
     }
 }
 
-fn http_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> HttpOptions {
+fn edge_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> EdgeOptions {
     let limits = &config.limits;
-    HttpOptions {
+    EdgeOptions {
         limits: HttpLimits {
             connections: limits.connections,
             head_bytes: limits.header_bytes,
@@ -207,7 +207,7 @@ fn http_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> HttpOption
         },
         readiness,
         access_log: if config.log.access { AccessLog::All } else { AccessLog::Off },
-        ..HttpOptions::default()
+        ..EdgeOptions::default()
     }
 }
 
@@ -256,10 +256,11 @@ impl Edges {
         let ready_line = listeners.ready_line()?;
         let readiness = Arc::new(Readiness::default());
         let (stop, stopping) = watch::channel(Stage::Serving);
-        let options = http_options(config, readiness.clone());
+        let options = edge_options(config, readiness.clone());
         let admin = AdminOptions { token: self.token, ..AdminOptions::default() };
         // The operators' and the scraper's doors stay open until the data door has drained.
-        let data = data_http::serve(listeners.http, self.gateway, options, reached(&stopping, Stage::Draining));
+        let data =
+            data_http::serve(listeners.http, Edge::new(self.gateway, options), reached(&stopping, Stage::Draining));
         let data = tokio::spawn(data);
         let metrics = data_http::serve_metrics(listeners.metrics, self.metrics, reached(&stopping, Stage::Drained));
         let metrics = tokio::spawn(metrics);

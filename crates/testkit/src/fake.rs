@@ -1,5 +1,7 @@
 //! An engine without a runtime: what loads, what it answers, how long it takes and how it fails is scripted.
 
+mod serving;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -7,6 +9,8 @@ use std::time::{Duration, Instant};
 use base_serving::engine::{Artifact, Engine, LoadError, RunControl, RunError, Runner, Terminate};
 use base_types::{Data, DataType, MemoryUse, Signature, Tensor, TensorSpec};
 use bytes::Bytes;
+
+pub use serving::{FakeLane, NoJudge, report, serving_model, serving_version};
 
 /// Decides what an artifact becomes.
 type LoadScript = Box<dyn Fn(&Artifact) -> Result<FakeRunner, LoadError> + Send + Sync>;

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::client::GOOD;
 use super::world::{PATIENCE, World, good_report};
-use crate::HttpLimits;
+use data_edge::HttpLimits;
 
 async fn connect(world: &World) -> SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(world.address).await.unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::client::{GOOD, post};
 use super::world::World;
-use crate::HttpLimits;
+use data_edge::HttpLimits;
 
 const SHORT: Duration = Duration::from_millis(150);
 

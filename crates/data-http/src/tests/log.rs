@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::client::GOOD;
 use super::world::World;
-use crate::{AccessLog, HttpOptions};
+use data_edge::{AccessLog, EdgeOptions};
 
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -50,7 +50,7 @@ fn listen(level: LevelFilter) -> (Lines, tracing::subscriber::DefaultGuard) {
 
 async fn ask(access_log: AccessLog, level: LevelFilter, target: &str) -> Vec<String> {
     let (lines, _guard) = listen(level);
-    let world = World::with(HttpOptions { access_log, ..HttpOptions::default() }).await;
+    let world = World::with(EdgeOptions { access_log, ..EdgeOptions::default() }).await;
     let headers = "x-request-id: a\"b\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n";
     let path = format!("/v2/models/{target}/infer");
     world.client().await.request("POST", &path, headers, GOOD).await;

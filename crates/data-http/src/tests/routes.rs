@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::client::{GOOD, post};
 use super::world::World;
-use crate::{AccessLog, HttpOptions};
+use data_edge::{AccessLog, EdgeOptions};
 
 #[tokio::test]
 async fn the_server_and_its_models_tell_about_themselves() {
@@ -32,7 +32,7 @@ async fn the_server_and_its_models_tell_about_themselves() {
 
 #[tokio::test]
 async fn readiness_is_the_process_and_not_a_model() {
-    let options = HttpOptions { model_unready: StatusCode::BAD_REQUEST, ..HttpOptions::default() };
+    let options = EdgeOptions { model_unready: StatusCode::BAD_REQUEST, ..EdgeOptions::default() };
     let world = World::with(options).await;
     let mut client = world.client().await;
     // One model has nothing loaded, and versions of the other are loading or quarantined.
@@ -49,7 +49,7 @@ async fn readiness_is_the_process_and_not_a_model() {
 
 #[tokio::test]
 async fn an_absent_model_may_still_come_while_starting() {
-    let options = HttpOptions::default();
+    let options = EdgeOptions::default();
     let world = World::with(options).await;
     let mut client = world.client().await;
     client.infer("none", GOOD).await.check_error(404, "model_unknown", "client");
@@ -64,7 +64,7 @@ async fn an_absent_model_may_still_come_while_starting() {
 
 #[tokio::test]
 async fn an_answer_names_the_version_in_headers_and_body() {
-    let world = World::with(HttpOptions { access_log: AccessLog::All, ..HttpOptions::default() }).await;
+    let world = World::with(EdgeOptions { access_log: AccessLog::All, ..EdgeOptions::default() }).await;
     let mut client = world.client().await;
     for (target, reason) in [("m", "stable"), ("m/versions/1", "pin"), ("m/versions/champion", "label")] {
         let reply = client.infer(target, GOOD).await;

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use super::client::{GOOD, post};
 use super::world::{PATIENCE, World, good_report};
-use crate::{Drained, HttpLimits, Phase};
+use data_edge::{Drained, HttpLimits, Phase};
 
 fn hang() -> String {
     post("POST", "/v2/models/m/versions/2/infer", "", GOOD)

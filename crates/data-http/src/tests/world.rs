@@ -6,24 +6,22 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_routing::ModelRoute;
-use base_serving::engine::{RunControl, RunError, Runner};
-use base_serving::lane::{Job, JobError, Lane, Refusal, Report, Submission};
-use base_serving::{
-    ArmTally, FaultReport, Judge, ModelLimits, OutcomeLedger, RetryBudget, ServingModel, ServingVersion, Snapshot,
-    SnapshotCell, Unready,
-};
+use base_serving::lane::{Job, JobError, Refusal, Report, Submission};
+use base_serving::{ModelLimits, OutcomeLedger, ServingModel, Snapshot, SnapshotCell, Unready};
 use base_types::{
-    Data, DataType, Digest, FaultKind, Generation, Label, MemoryUse, ModelName, Signature, SystemClock, Tensor,
-    TensorSpec, Version, VersionId, VersionState,
+    Data, DataType, FaultKind, Generation, Label, ModelName, Signature, SystemClock, Tensor, TensorSpec, Version,
+    VersionState,
 };
 use bytes::Bytes;
+use data_edge::{Drained, Edge, EdgeOptions, HttpLimits, Readiness};
 use data_path::Gateway;
+use testkit::fake::{FakeLane, NoJudge, report, serving_model, serving_version};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::client::Client;
-use crate::{Drained, HttpLimits, HttpOptions, Readiness, serve};
+use crate::serve;
 
 /// What version `n` of model `m` does with a job.
 pub(super) const ECHO: u64 = 1;
@@ -40,63 +38,26 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 type Held = Arc<Mutex<Vec<oneshot::Sender<Report>>>>;
 
-struct FakeLane {
-    version: u64,
-    held: Held,
-}
-
-fn report(result: Result<Vec<Tensor>, JobError>) -> Report {
-    Report { result, queue: Duration::ZERO, run: Duration::from_millis(1) }
-}
-
 fn output(from: &Tensor) -> Tensor {
     Tensor::new("y", DataType::Fp32, from.shape().to_vec(), from.data().clone()).unwrap()
 }
 
-impl Lane for FakeLane {
-    fn submit(&self, job: Job) -> Submission {
-        match self.version {
-            HANG => {
-                let (reply, report) = oneshot::channel();
-                self.held.lock().unwrap().push(reply);
-                Submission::Queued(report)
-            }
-            FAULT => Submission::Finished(report(Err(JobError::Fault(FaultKind::Run, "secret detail".into())))),
-            FULL => Submission::Refused(Refusal::Full(Duration::from_millis(1500))),
-            PANIC => panic!("a defect"),
-            NO_TEXT => {
-                let data = Data::Strings(vec![Bytes::from_static(&[0xff])]);
-                Submission::Finished(report(Ok(vec![Tensor::new("y", DataType::Bytes, vec![1], data).unwrap()])))
-            }
-            _ => Submission::Finished(report(Ok(vec![output(&job.inputs[0])]))),
+fn submit(version: u64, held: &Held, job: &Job) -> Submission {
+    match version {
+        HANG => {
+            let (reply, report) = oneshot::channel();
+            held.lock().unwrap().push(reply);
+            Submission::Queued(report)
         }
+        FAULT => Submission::Finished(report(Err(JobError::Fault(FaultKind::Run, "secret detail".into())))),
+        FULL => Submission::Refused(Refusal::Full(Duration::from_millis(1500))),
+        PANIC => panic!("a defect"),
+        NO_TEXT => {
+            let data = Data::Strings(vec![Bytes::from_static(&[0xff])]);
+            Submission::Finished(report(Ok(vec![Tensor::new("y", DataType::Bytes, vec![1], data).unwrap()])))
+        }
+        _ => Submission::Finished(report(Ok(vec![output(&job.inputs[0])]))),
     }
-
-    fn waiting(&self) -> usize {
-        0
-    }
-}
-
-struct NoRunner(Signature);
-
-impl Runner for NoRunner {
-    fn signature(&self) -> &Signature {
-        &self.0
-    }
-
-    fn run(&self, _: &[Tensor], _: &[usize], _: &RunControl) -> Result<Vec<Tensor>, RunError> {
-        Err(RunError::Terminated)
-    }
-
-    fn memory(&self) -> MemoryUse {
-        MemoryUse::default()
-    }
-}
-
-struct NoJudge;
-
-impl Judge for NoJudge {
-    fn on_fault(&self, _: &FaultReport<'_>) {}
 }
 
 fn version(n: u64) -> Version {
@@ -113,48 +74,27 @@ fn signature(n: u64) -> Signature {
 fn snapshot(metrics: &Metrics, held: &Held) -> Snapshot {
     let name = ModelName::new("m").unwrap();
     let serving = |n: u64| {
-        let id = VersionId { model: name.clone(), version: version(n) };
-        let digest = Digest::new([n as u8; 32]);
-        Arc::new(ServingVersion {
-            metrics: metrics.version(&name, id.version),
-            id,
-            digest,
-            digest_short: digest.short(),
-            signature: signature(n),
-            lane: Arc::new(FakeLane { version: n, held: held.clone() }),
-            runner: Arc::new(NoRunner(signature(n))),
-            tally: ArmTally::default(),
-            mark: None,
-        })
+        let held = held.clone();
+        let lane = Arc::new(FakeLane::new(move |job| submit(n, &held, &job)));
+        (version(n), serving_version(metrics, (&name, version(n)), signature(n), lane))
     };
     let limits = ModelLimits { batch_rows: 8, ..ModelLimits::default() };
     let mut route = ModelRoute::to_one(name.clone(), version(ECHO));
     route.labels.insert(Label::new("champion").unwrap(), version(ECHO));
     let unready = |state| Unready { state, reason: String::new() };
-    let budget = || Arc::new(RetryBudget::new(0.1, 32));
     let warm = ServingModel {
-        name: name.clone(),
         route: Some(route),
-        versions: [ECHO, HANG, FAULT, FULL, PANIC, NO_TEXT].into_iter().map(|n| (version(n), serving(n))).collect(),
+        versions: [ECHO, HANG, FAULT, FULL, PANIC, NO_TEXT].into_iter().map(serving).collect(),
         unready: [
             (version(QUARANTINED), unready(VersionState::Quarantined)),
             (version(LOADING), unready(VersionState::Loading)),
         ]
         .into(),
-        limits: Arc::new(limits.clone()),
-        budget: budget(),
-        is_judged: false,
-        max_batch_size: 0,
+        ..serving_model(&name, limits.clone())
     };
     let cold = ServingModel {
-        name: ModelName::new("cold").unwrap(),
-        route: None,
-        versions: Default::default(),
         unready: [(version(1), unready(VersionState::Loading))].into(),
-        limits: Arc::new(limits),
-        budget: budget(),
-        is_judged: false,
-        max_batch_size: 0,
+        ..serving_model(&ModelName::new("cold").unwrap(), limits)
     };
     let models = [warm, cold].into_iter().map(|m| (m.name.clone(), Arc::new(m))).collect();
     Snapshot { generation: Generation(7), models }
@@ -172,14 +112,14 @@ pub(super) struct World {
 
 impl World {
     pub(super) async fn new() -> Self {
-        Self::with(HttpOptions::default()).await
+        Self::with(EdgeOptions::default()).await
     }
 
     pub(super) async fn with_limits(limits: HttpLimits) -> Self {
-        Self::with(HttpOptions { limits, ..HttpOptions::default() }).await
+        Self::with(EdgeOptions { limits, ..EdgeOptions::default() }).await
     }
 
-    pub(super) async fn with(options: HttpOptions) -> Self {
+    pub(super) async fn with(options: EdgeOptions) -> Self {
         let world = Self::start(options).await;
         world.readiness.set_ready();
         world
@@ -187,10 +127,10 @@ impl World {
 
     /// A process whose start-up is not over.
     pub(super) async fn with_starting() -> Self {
-        Self::start(HttpOptions::default()).await
+        Self::start(EdgeOptions::default()).await
     }
 
-    async fn start(options: HttpOptions) -> Self {
+    async fn start(options: EdgeOptions) -> Self {
         let metrics = Metrics::new("0", "0").unwrap();
         let held = Held::default();
         let cell = Arc::new(SnapshotCell::new(snapshot(&metrics, &held)));
@@ -202,7 +142,7 @@ impl World {
         let shutdown = async {
             stopped.await.ok();
         };
-        let server = tokio::spawn(serve(listener, gateway, options, shutdown));
+        let server = tokio::spawn(serve(listener, Edge::new(gateway, options), shutdown));
         Self { address, metrics, readiness, held, stop: Some(stop), server }
     }
 

@@ -1,4 +1,4 @@
-//! What an operator can set about this edge, and what the process tells it about itself.
+//! What an operator can set about the edges, and what the process tells it about itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,9 +7,9 @@ use std::time::Duration;
 use data_codec::CodecLimits;
 use http::StatusCode;
 
-/// Settings of the data listener.
+/// Settings of the listeners that take requests.
 #[derive(Debug, Clone)]
-pub struct HttpOptions {
+pub struct EdgeOptions {
     /// Bounds on connections, heads and bodies.
     pub limits: HttpLimits,
     /// Bounds on what a body may hold.
@@ -24,7 +24,7 @@ pub struct HttpOptions {
     pub server_version: String,
 }
 
-impl Default for HttpOptions {
+impl Default for EdgeOptions {
     fn default() -> Self {
         Self {
             limits: HttpLimits::default(),

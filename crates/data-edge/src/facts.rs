@@ -10,13 +10,16 @@ use http::header::COOKIE;
 use crate::percent;
 
 /// A request as routing sees it.
-pub(crate) struct HttpFacts<'a> {
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) query: Option<&'a str>,
-    pub(crate) parameters: &'a Parameters,
+pub struct RequestFacts<'a> {
+    /// Header fields; on gRPC the metadata.
+    pub headers: &'a HeaderMap,
+    /// The query string.
+    pub query: Option<&'a str>,
+    /// Parameters of the request in its body.
+    pub parameters: &'a Parameters,
 }
 
-impl Facts for HttpFacts<'_> {
+impl Facts for RequestFacts<'_> {
     fn value(&self, source: &Source) -> Option<Cow<'_, str>> {
         match source {
             Source::Header(name) => text(self.headers.get(name.as_ref())?).map(Cow::Borrowed),
@@ -27,7 +30,7 @@ impl Facts for HttpFacts<'_> {
     }
 }
 
-impl HttpFacts<'_> {
+impl RequestFacts<'_> {
     /// The first cookie of that name. HTTP/2 peers may send each in a header of its own.
     fn cookie(&self, name: &str) -> Option<&str> {
         let pairs = self.headers.get_all(COOKIE).iter().filter_map(text).flat_map(|header| header.split(';'));
@@ -57,7 +60,7 @@ mod tests {
         headers.insert("x-raw", http::HeaderValue::from_bytes(&[0xff]).unwrap());
         let body = Bytes::from_static(br#"{"inputs":[],"parameters":{"user":"p","n":7,"on":true,"f":-0.5}}"#);
         let request = decode_infer(&body, None, &CodecLimits::default()).unwrap();
-        let facts = HttpFacts { headers: &headers, query: Some("q=a%20b&q=c"), parameters: &request.parameters };
+        let facts = RequestFacts { headers: &headers, query: Some("q=a%20b&q=c"), parameters: &request.parameters };
         let check = |source: Source, expected: Option<&str>| {
             assert_eq!(facts.value(&source).as_deref(), expected, "{source}");
         };

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Decodes `%41`; `None` when an escape is broken or the result is not text.
-pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
+pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('%') {
         return Some(Cow::Borrowed(text));
     }
@@ -24,7 +24,7 @@ pub(crate) fn decode(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// The first value of a parameter of a query string, where `+` is a space.
-pub(crate) fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
+pub fn query_value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (form_decode(key)? == name).then(|| form_decode(value))?

@@ -4,21 +4,21 @@ use base_types::Reason;
 use data_path::{Failure, Served};
 use tracing::Level;
 
-use crate::edge::Call;
+use crate::call::Call;
 use crate::options::AccessLog;
-use crate::respond::{LogLevel, row};
+use crate::table::{LogLevel, row};
 
 /// How a request ended, as the log tells it.
 #[derive(Clone, Copy)]
-pub(crate) struct Ending<'a> {
+pub struct Ending<'a> {
     /// The model the path names.
-    pub(crate) model: &'a str,
+    pub model: &'a str,
     /// The version asked last.
-    pub(crate) served: Option<&'a Served>,
+    pub served: Option<&'a Served>,
     /// Why it was asked.
-    pub(crate) reason: Option<Reason>,
+    pub reason: Option<Reason>,
     /// Why there is no answer, if there is none.
-    pub(crate) failure: Option<&'a Failure>,
+    pub failure: Option<&'a Failure>,
 }
 
 /// Logs the end of a request. Costs a comparison where nobody listens.
@@ -57,6 +57,7 @@ fn emit(level: Level, call: &Call<'_>, ending: &Ending<'_>) {
                 request_id = ?call.request_id,
                 trace_id = %trace.trace_id(),
                 span_id = %trace.span_id(),
+                protocol = call.protocol.as_str(),
                 method = %call.parts.method,
                 path = ?call.parts.uri.path(),
                 model = ?ending.model,

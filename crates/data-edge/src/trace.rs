@@ -10,19 +10,21 @@ use http::{HeaderMap, HeaderValue};
 const REQUEST_ID_BYTES: usize = 256;
 
 /// Makes ids that do not repeat within a process and hardly between processes.
-pub(crate) struct Ids {
+pub struct Ids {
     seed: u64,
     n_made: AtomicU64,
 }
 
 impl Ids {
-    pub(crate) fn new() -> Self {
+    /// Ids of a process of its own.
+    #[expect(clippy::new_without_default, reason = "each one is another")]
+    pub fn new() -> Self {
         // The keys of the standard hasher are the process's own random numbers.
         Self { seed: RandomState::new().hash_one(0u64), n_made: AtomicU64::new(0) }
     }
 
     /// The caller's id as it is, or a new one.
-    pub(crate) fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+    pub fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
         match headers.get("x-request-id") {
             Some(id) if (1..=REQUEST_ID_BYTES).contains(&id.len()) => id.clone(),
             _ => self.new_request_id(),
@@ -39,7 +41,7 @@ impl Ids {
     }
 
     /// The caller's trace with a span of ours, or a trace of our own.
-    pub(crate) fn trace(&self, headers: &HeaderMap) -> TraceContext {
+    pub fn trace(&self, headers: &HeaderMap) -> TraceContext {
         let given = headers.get("traceparent").and_then(|value| parse(value.to_str().ok()?));
         let own = || (u128::from(self.next()) << 64) | u128::from(self.next());
         TraceContext { trace_id: given.unwrap_or_else(own), span_id: self.next() }
@@ -61,17 +63,19 @@ fn mix(mut bits: u64) -> u64 {
 
 /// A request's place in a distributed trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TraceContext {
+pub struct TraceContext {
     trace_id: u128,
     span_id: u64,
 }
 
 impl TraceContext {
-    pub(crate) fn trace_id(self) -> impl fmt::Display {
+    /// 32 hexadecimal digits.
+    pub fn trace_id(self) -> impl fmt::Display {
         Hex::<32>(self.trace_id)
     }
 
-    pub(crate) fn span_id(self) -> impl fmt::Display {
+    /// 16 hexadecimal digits.
+    pub fn span_id(self) -> impl fmt::Display {
         Hex::<16>(u128::from(self.span_id))
     }
 }

@@ -35,8 +35,13 @@ const H2_PENDING_RESETS: usize = 20;
 /// HTTP/2 streams that we may reset for a peer's errors before the connection is given up.
 const H2_LOCAL_RESETS: usize = 64;
 
+/// What a connection over the limit is told. In step with `table` and with `Code::ConnectionLimit`.
+pub const CONNECTION_LIMIT_ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 88\r\n\r\n\
+    {\"error\":\"too many connections are open\",\"code\":\"connection_limit\",\"fault\":\"overload\"}  ";
+
 /// Answers the requests of a listener and hears of its connections.
-pub(crate) trait Handle: Clone + Send + Sync + 'static {
+pub trait Handle: Clone + Send + Sync + 'static {
     /// Answers a request. Dropping the future means that the caller has gone.
     fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<ReplyBody>> + Send + 'static;
 
@@ -58,7 +63,7 @@ pub struct Drained {
 }
 
 /// Serves a listener until `stop`, then lets requests under way finish.
-pub(crate) async fn listen<H: Handle>(
+pub async fn listen<H: Handle>(
     listener: TcpListener,
     handler: H,
     limits: &HttpLimits,

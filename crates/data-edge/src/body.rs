@@ -22,13 +22,14 @@ const SMALL_BODY_BYTES: usize = 64 * 1024;
 const RATE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The bytes of large bodies that are held at once, over all connections.
-pub(crate) struct BodyBudget {
+pub struct BodyBudget {
     held_bytes: AtomicUsize,
     max_bytes: usize,
 }
 
 impl BodyBudget {
-    pub(crate) fn new(max_bytes: usize) -> Arc<Self> {
+    /// At most this many.
+    pub fn new(max_bytes: usize) -> Arc<Self> {
         Arc::new(Self { held_bytes: AtomicUsize::new(0), max_bytes })
     }
 
@@ -53,17 +54,14 @@ impl Drop for Held {
 }
 
 /// A whole body. The share of the budget is held for as long as the bytes are.
-pub(crate) struct Collected {
-    pub(crate) bytes: Bytes,
+pub struct Collected {
+    /// The bytes.
+    pub bytes: Bytes,
     pub(crate) _held: Vec<Held>,
 }
 
 /// Reads a body to its end.
-pub(crate) async fn collect<B>(
-    body: &mut B,
-    limits: &HttpLimits,
-    budget: &Arc<BodyBudget>,
-) -> Result<Collected, Failure>
+pub async fn collect<B>(body: &mut B, limits: &HttpLimits, budget: &Arc<BodyBudget>) -> Result<Collected, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -97,7 +95,7 @@ where
 
 /// Reads and drops what is left of a body, if it is little, so that the connection can go on. Says whether all
 /// of it is gone.
-pub(crate) async fn discard<B>(body: &mut B, limits: &HttpLimits) -> bool
+pub async fn discard<B>(body: &mut B, limits: &HttpLimits) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
 {

@@ -1,0 +1,27 @@
+//! Who answered, in header fields; on gRPC they are metadata of the same names.
+
+use base_types::Reason;
+use data_path::Served;
+use http::header::HeaderName;
+use http::{HeaderMap, HeaderValue};
+
+/// The number of the version that was asked.
+static VERSION: HeaderName = HeaderName::from_static("switchrail-version");
+/// The first digits of its digest.
+static DIGEST: HeaderName = HeaderName::from_static("switchrail-digest");
+/// The generation of the routing that chose it.
+static GENERATION: HeaderName = HeaderName::from_static("switchrail-generation");
+/// Why it was chosen.
+static REASON: HeaderName = HeaderName::from_static("switchrail-reason");
+
+/// Says in headers which version was asked and why.
+pub fn name_version(headers: &mut HeaderMap, served: &Served, reason: Option<Reason>) {
+    headers.insert(&VERSION, HeaderValue::from(served.version.id.version.get()));
+    if let Ok(digest) = HeaderValue::from_str(&served.version.digest_short) {
+        headers.insert(&DIGEST, digest);
+    }
+    headers.insert(&GENERATION, HeaderValue::from(served.generation.0));
+    if let Some(reason) = reason {
+        headers.insert(&REASON, HeaderValue::from_static(reason.as_str()));
+    }
+}

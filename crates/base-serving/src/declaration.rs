@@ -1,6 +1,7 @@
 //! What a model's `config.pbtxt` declares, as far as callers are shown it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use base_types::Version;
@@ -38,6 +39,8 @@ pub struct Declaration {
     pub instances: Option<u32>,
     /// Free parameters.
     pub parameters: BTreeMap<String, String>,
+    /// What the positions of an output stand for, by the output's name as callers know it.
+    pub labels: BTreeMap<String, Arc<[String]>>,
 }
 
 impl Default for Declaration {
@@ -48,6 +51,7 @@ impl Default for Declaration {
             batching: None,
             instances: None,
             parameters: BTreeMap::new(),
+            labels: BTreeMap::new(),
         }
     }
 }

@@ -76,6 +76,39 @@ pub struct Quarantine {
     pub since_unix_ms: u64,
 }
 
+/// What was ordered about a place in memory. It holds until another order, whatever the model's policy wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residence {
+    /// To be in memory.
+    Loaded,
+    /// To be out of memory.
+    Unloaded,
+}
+
+impl Residence {
+    /// The word used in the journal.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Loaded => "loaded",
+            Self::Unloaded => "unloaded",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Loaded, Self::Unloaded].into_iter().find(|r| r.as_str() == text)
+    }
+}
+
+/// What was ordered about the memory of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelResidence {
+    /// Whether the whole model is to be out of memory, versions that come later included.
+    pub is_unloaded: bool,
+    /// Versions about which something else was ordered since.
+    pub versions: BTreeMap<Version, Residence>,
+}
+
 /// One durable step of the decisions.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
@@ -115,6 +148,15 @@ pub enum Change {
         /// The content.
         digest: Digest,
     },
+    /// A place in memory was ordered. For a whole model `Loaded` leaves it to the model's policy again.
+    Residence {
+        /// The model.
+        model: ModelName,
+        /// The version; `None` for the whole model.
+        version: Option<Version>,
+        /// In or out.
+        residence: Residence,
+    },
 }
 
 /// Everything decided so far.
@@ -128,6 +170,8 @@ pub struct Decisions {
     pub confirmed: BTreeMap<ModelName, Vec<Version>>,
     /// Barred content.
     pub quarantine: BTreeMap<Digest, Quarantine>,
+    /// What was ordered about the memory of each model, where something was.
+    pub residence: BTreeMap<ModelName, ModelResidence>,
 }
 
 impl Decisions {
@@ -157,7 +201,24 @@ impl Decisions {
             Change::Released { digest } => {
                 self.quarantine.remove(digest);
             }
+            Change::Residence { model, version: Some(version), residence } => {
+                self.residence.entry(model.clone()).or_default().versions.insert(*version, *residence);
+            }
+            Change::Residence { model, version: None, residence: Residence::Loaded } => {
+                self.residence.remove(model);
+            }
+            Change::Residence { model, version: None, residence: Residence::Unloaded } => {
+                let whole = ModelResidence { is_unloaded: true, versions: BTreeMap::new() };
+                self.residence.insert(model.clone(), whole);
+            }
         }
+    }
+
+    /// What was ordered about a version's place in memory; `None` leaves it to the model's policy.
+    pub fn residence(&self, model: &ModelName, version: Version) -> Option<Residence> {
+        let ordered = self.residence.get(model)?;
+        let whole = ordered.is_unloaded.then_some(Residence::Unloaded);
+        ordered.versions.get(&version).copied().or(whole)
     }
 
     /// Whether a version's content is barred.

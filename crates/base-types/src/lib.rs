@@ -13,10 +13,12 @@ mod tensor;
 mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use decision::{Candidate, Change, Decisions, Phase, Quarantine, Stance};
+pub use decision::{Candidate, Change, Decisions, ModelResidence, Phase, Quarantine, Residence, Stance};
 pub use digest::{Digest, DigestError};
 pub use name::{Label, ModelName, NameError, Pin, Selector, Version};
 pub use outcome::{FaultKind, Outcome, OutcomeClass, Reason};
 pub use protocol::Protocol;
-pub use tensor::{Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count};
+pub use tensor::{
+    Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count, without_ones,
+};
 pub use version::{Generation, MemoryUse, VersionId, VersionState};

@@ -66,13 +66,11 @@ pub enum FaultKind {
     WrongOutput,
     /// The operator's run timeout passed while running.
     Timeout,
-    /// The process died with this request in flight.
-    Crash,
 }
 
 impl FaultKind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Run, Self::NonFinite, Self::WrongOutput, Self::Timeout, Self::Crash];
+    pub const ALL: [Self; 4] = [Self::Run, Self::NonFinite, Self::WrongOutput, Self::Timeout];
 
     /// The word used in metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -81,7 +79,6 @@ impl FaultKind {
             Self::NonFinite => "non_finite",
             Self::WrongOutput => "wrong_output",
             Self::Timeout => "timeout",
-            Self::Crash => "crash",
         }
     }
 }

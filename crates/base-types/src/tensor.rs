@@ -164,6 +164,16 @@ impl Tensor {
         Self { name: name.into(), ..self }
     }
 
+    /// The same elements, not copied, in another shape of as many.
+    pub fn reshaped(self, shape: Vec<usize>) -> Result<Self, TensorError> {
+        let expected = element_count(&shape).ok_or_else(|| TensorError::ShapeOverflow(shape.clone()))?;
+        let (actual, datatype) = (self.element_count(), self.datatype);
+        if expected != actual {
+            return Err(TensorError::Size { shape, datatype, expected, actual, unit: "elements" });
+        }
+        Ok(Self { shape, ..self })
+    }
+
     /// The tensor's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -223,6 +233,18 @@ impl TensorSpec {
     }
 }
 
+/// A shape that fits `from` as a shape that fits `to`, where the two differ by fixed dimensions of 1 alone: those may
+/// come and go, because they move no element. `None` where they differ by more.
+pub fn without_ones(shape: &[usize], from: &[Option<usize>], to: &[Option<usize>]) -> Option<Vec<usize>> {
+    if from.len() != shape.len() {
+        return None;
+    }
+    let mut kept = from.iter().zip(shape).filter(|(dim, _)| **dim != Some(1)).map(|(_, size)| *size);
+    let moved = to.iter().map(|dim| if *dim == Some(1) { Some(1) } else { kept.next() });
+    let moved: Option<Vec<usize>> = moved.collect();
+    moved.filter(|_| kept.next().is_none())
+}
+
 impl fmt::Display for TensorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let dims: Vec<String> = self.wire_dims().map(|d| d.to_string()).collect();
@@ -237,6 +259,13 @@ pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     /// The outputs.
     pub outputs: Vec<TensorSpec>,
+}
+
+impl fmt::Display for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "{} -> {}", list(&self.inputs), list(&self.outputs))
+    }
 }
 
 /// The first way in which a version cannot succeed another one under the same model.

@@ -8,8 +8,8 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use base_routing::{Facts, ModelRoute, Source};
 use base_serving::ServingModel;
-use base_types::{NameError, Reason, Selector};
-use control_config::{RuleCheck, RuleOutcome, explain};
+use base_types::{ModelName, NameError, Reason, Selector, Version};
+use control_config::{RoutingConfig, RuleCheck, RuleOutcome, explain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -72,6 +72,15 @@ pub fn explained(route: &ModelRoute, request: &DescribedRequest) -> Result<Value
     }))
 }
 
+/// Adds what the version chosen calls its inputs and outputs, where callers call them otherwise.
+pub fn add_names(explained: &mut Value, config: &RoutingConfig, model: &ModelName) {
+    let version = explained["version"].as_u64().and_then(Version::new);
+    let names = version.and_then(|version| Some(config.names(model, version)?.sentences(version)));
+    if let (Some(names), Some(sentences)) = (names, explained["sentences"].as_array_mut()) {
+        sentences.extend(names.into_iter().map(Value::from));
+    }
+}
+
 /// What the admin API takes: the same, with a number as pin, too.
 #[derive(Debug, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -103,6 +112,7 @@ pub(crate) async fn handle(
         )
     })?;
     let mut explained = explained(route, &request).map_err(|error| Problem::malformed(error.to_string()))?;
+    add_names(&mut explained, &app.control.routing(), &name);
     add_readiness(&mut explained, model);
     explained["generation"] = snapshot.generation.0.into();
     Ok(Json(explained))

@@ -103,6 +103,10 @@ fn change(change: &Change) -> Value {
                 "version": quarantine.id.version.get(), "digest": digest.to_string(), "cause": quarantine.cause })
         }
         Change::Released { digest } => json!({ "kind": "released", "digest": digest.to_string() }),
+        Change::Residence { model, version, residence } => {
+            json!({ "kind": "residence", "model": model.as_str(), "version": version.map(|v| v.get()),
+                "residence": residence.as_str() })
+        }
     }
 }
 

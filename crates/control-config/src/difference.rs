@@ -7,7 +7,7 @@ use base_routing::{Condition, Rule, Source, Split, Target, Test};
 use base_types::{ModelName, Version};
 
 use crate::compile::percent;
-use crate::routing::{guardrail_rows, limit_rows, rule_meaning};
+use crate::routing::{guardrail_rows, limit_rows, rule_meaning, side_text};
 use crate::{Defaults, ModelBlock, RoutingConfig};
 
 /// Of a longer list of values this many are shown.
@@ -45,6 +45,8 @@ pub enum Aspect {
     Sticky,
     /// A label.
     Label(String),
+    /// What callers call the inputs or outputs of a version: `inputs` or `outputs`.
+    Names(Version, &'static str),
     /// A bound, by its key.
     Limit(&'static str),
     /// A key of the guardrail.
@@ -101,8 +103,18 @@ impl Found {
             let text = |block: &ModelBlock| block.labels.get(label).map(Version::to_string);
             self.add(Aspect::Label(label.to_string()), text(old), text(new));
         }
+        self.names(old, new);
         self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
         self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+    }
+
+    fn names(&mut self, old: &ModelBlock, new: &ModelBlock) {
+        for version in old.contracts.keys().chain(new.contracts.keys()).collect::<BTreeSet<_>>() {
+            let inputs = |block: &ModelBlock| block.contracts.get(version).and_then(|map| side_text(&map.inputs));
+            self.add(Aspect::Names(*version, "inputs"), inputs(old), inputs(new));
+            let outputs = |block: &ModelBlock| block.contracts.get(version).and_then(|map| side_text(&map.outputs));
+            self.add(Aspect::Names(*version, "outputs"), outputs(old), outputs(new));
+        }
     }
 
     fn rules(&mut self, old: &[Rule], new: &[Rule]) {
@@ -166,7 +178,11 @@ fn summary(block: &ModelBlock) -> String {
     let stable = block.stable.map(|version| format!("stable {version}"));
     let split = arms_text(block).map(|arms| format!("split {arms}"));
     let rules = (!block.rules.is_empty()).then(|| format!("{} rules", block.rules.len()));
-    let parts: Vec<_> = [stable, split, rules].into_iter().flatten().collect();
+    let names = (!block.contracts.is_empty()).then(|| {
+        let maps = block.contracts.iter().map(|(version, map)| format!("version {version} {}", map.text()));
+        format!("names of {}", maps.collect::<Vec<_>>().join("; "))
+    });
+    let parts: Vec<_> = [stable, split, rules, names].into_iter().flatten().collect();
     if parts.is_empty() { "no versions chosen".to_owned() } else { parts.join("; ") }
 }
 
@@ -211,6 +227,7 @@ impl fmt::Display for Aspect {
             Self::RuleOrder => f.write_str("order of rules"),
             Self::Sticky => f.write_str("sticky key"),
             Self::Label(label) => write!(f, "label {label}"),
+            Self::Names(version, side) => write!(f, "names of the {side} of version {version}"),
             Self::Limit(key) => f.write_str(key),
             Self::Guardrail(key) => write!(f, "guardrail.{key}"),
         }

@@ -21,7 +21,7 @@ const MIB: u64 = 1 << 20;
 /// gateway.toml, read and checked; paths are relative to the folder of the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GatewayConfig {
-    /// `model_repository`: the folder with a folder per model.
+    /// `model_repository`: the folder with a folder per model, or the address of a bucket as [`is_bucket`] knows it.
     pub model_repository: Option<PathBuf>,
     /// `state_dir`: the folder of the journal.
     pub state_dir: Option<PathBuf>,
@@ -33,8 +33,16 @@ pub struct GatewayConfig {
     pub follow_share: f64,
     /// `confirm_after_ms`: a promotion that holds this long is confirmed.
     pub confirm_after: Duration,
+    /// `model_control`: callers of the data listener may load and unload models.
+    pub model_control: bool,
+    /// `metrics_aliases`: the other servers whose names of metrics are shown too.
+    pub metrics_aliases: Vec<MetricsAlias>,
+    /// `grpc_on_http`: the HTTP listener takes gRPC as well.
+    pub grpc_on_http: bool,
     /// `http.address`: predictions.
     pub http: SocketAddr,
+    /// `grpc.address`: predictions over gRPC.
+    pub grpc: SocketAddr,
     /// `metrics.address`: Prometheus.
     pub metrics: SocketAddr,
     /// `[admin]`.
@@ -45,12 +53,23 @@ pub struct GatewayConfig {
     pub limits: EdgeLimits,
     /// `[repository]`.
     pub repository: RepositorySettings,
+    /// `[bucket]`: how a model repository in a bucket is read.
+    pub bucket: BucketSettings,
     /// `[watch]`: how edits of routing.toml are noticed.
     pub watch: WatchOptions,
     /// `[log]`.
     pub log: LogSettings,
     /// `[webhook]`.
     pub webhook: WebhookSettings,
+}
+
+/// A server whose names of metrics dashboards may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsAlias {
+    /// Triton Inference Server.
+    Triton,
+    /// OpenVINO Model Server.
+    OpenVino,
 }
 
 /// The operators' listener.
@@ -111,6 +130,17 @@ pub struct RepositorySettings {
     pub version_bytes: u64,
 }
 
+/// How a model repository in a bucket is mirrored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// `poll_ms`: the time between two looks.
+    pub poll: Duration,
+    /// `objects`: the most objects of a listing.
+    pub objects: usize,
+    /// `cache_bytes`: the most bytes of the cache on disk.
+    pub cache_bytes: u64,
+}
+
 /// What is logged and how.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LogSettings {
@@ -163,6 +193,11 @@ pub enum SettingError {
     /// There is nothing to serve.
     #[error("no model repository is given: set model_repository in gateway.toml or pass --model-repository")]
     NoRepository,
+    /// The cache and the journal cannot lie in a bucket.
+    #[error(
+        "a model repository in a bucket needs a folder for its cache and the journal: set state_dir in gateway.toml or pass --state-dir"
+    )]
+    BucketWithoutState,
     /// Anyone who reaches the machine could change routing.
     #[error(
         "the admin address {0} can be reached from other machines: set admin.token_file, or use a loopback address"
@@ -191,6 +226,11 @@ pub fn parse_gateway(file: &Path, bytes: &[u8]) -> Result<Parsed<GatewayConfig>,
     read(file, bytes, |tree, report| settings::gateway(Section::root(tree), folder, report))
 }
 
+/// Whether a model repository is the address of a bucket, such as `s3://bucket/prefix`, and no folder.
+pub fn is_bucket(repository: &Path) -> bool {
+    repository.to_str().is_some_and(|text| text.contains("://"))
+}
+
 /// Reads an address to listen on: `127.0.0.1:8000`, `[::1]:8000`, `0.0.0.0:0`, `localhost:8000`.
 pub fn parse_address(text: &str) -> Result<SocketAddr, AddressError> {
     let error = || AddressError(text.to_owned());
@@ -208,11 +248,18 @@ impl GatewayConfig {
         if self.model_repository.is_none() {
             errors.push(SettingError::NoRepository);
         }
+        if self.state_dir.is_none() && self.model_repository.as_deref().is_some_and(is_bucket) {
+            errors.push(SettingError::BucketWithoutState);
+        }
         if !is_loopback(self.admin.address.ip()) && self.admin.token_file.is_none() {
             errors.push(SettingError::OpenAdmin(self.admin.address));
         }
-        let listeners =
-            [("http.address", self.http), ("metrics.address", self.metrics), ("admin.address", self.admin.address)];
+        let listeners = [
+            ("http.address", self.http),
+            ("grpc.address", self.grpc),
+            ("metrics.address", self.metrics),
+            ("admin.address", self.admin.address),
+        ];
         for (i, (first, a)) in listeners.iter().enumerate() {
             for (second, b) in &listeners[i + 1..] {
                 if do_collide(*a, *b) {
@@ -248,12 +295,17 @@ impl Default for GatewayConfig {
             follow_latest: false,
             follow_share: 0.1,
             confirm_after: Duration::from_secs(600),
+            model_control: false,
+            metrics_aliases: Vec::new(),
+            grpc_on_http: false,
             http: loopback(8000),
+            grpc: loopback(8001),
             metrics: loopback(8002),
             admin: AdminSettings { address: loopback(8003), token_file: None },
             runtime: RuntimeSettings::default(),
             limits: EdgeLimits::default(),
             repository: RepositorySettings::default(),
+            bucket: BucketSettings::default(),
             watch: WatchOptions::default(),
             log: LogSettings::default(),
             webhook: WebhookSettings { urls: Vec::new(), timeout: Duration::from_secs(2) },
@@ -285,6 +337,12 @@ impl Default for RepositorySettings {
             model_file_bytes: 2_048 * MIB,
             version_bytes: 8_192 * MIB,
         }
+    }
+}
+
+impl Default for BucketSettings {
+    fn default() -> Self {
+        Self { poll: Duration::from_secs(30), objects: 100_000, cache_bytes: 65_536 * MIB }
     }
 }
 

@@ -36,10 +36,11 @@ pub use difference::{Aspect, Difference, diff};
 pub use document::FILE_BYTES_MAX;
 pub use explain::{ArmShare, ConditionCheck, Explanation, RuleCheck, RuleOutcome, explain};
 pub use gateway::{
-    AddressError, AdminSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings, RepositorySettings,
-    RuntimeSettings, SettingError, WebhookSettings, parse_address, parse_gateway,
+    AddressError, AdminSettings, BucketSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings,
+    MetricsAlias, RepositorySettings, RuntimeSettings, SettingError, WebhookSettings, is_bucket, parse_address,
+    parse_gateway,
 };
 
 pub use reference::{File, Row, markdown, reference};
-pub use routing::{Defaults, MODELS_MAX, ModelBlock, RoutingConfig, parse_routing};
+pub use routing::{Contract, Defaults, MODELS_MAX, ModelBlock, NameMap, Names, RoutingConfig, parse_routing};
 pub use watch::{FileEvent, FileProblem, WatchError, WatchOptions, Watched, Watcher};

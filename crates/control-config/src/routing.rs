@@ -12,6 +12,7 @@ use crate::document::{Report, read};
 use crate::reader::{Entry, Section, put};
 use crate::{Code, Invalid, Parsed};
 
+mod contracts;
 mod guardrail;
 mod limits;
 mod meaning;
@@ -21,6 +22,9 @@ mod rules;
 mod sources;
 mod versions;
 
+pub use contracts::{Contract, NameMap, Names};
+
+pub(crate) use contracts::side_text;
 pub(crate) use guardrail::guardrail_rows;
 pub(crate) use limits::limit_rows;
 pub(crate) use meaning::rule_text as rule_meaning;
@@ -62,6 +66,8 @@ pub struct ModelBlock {
     pub sticky: Vec<Source>,
     /// Names callers may use in the path.
     pub labels: BTreeMap<Label, Version>,
+    /// Versions whose inputs or outputs callers call otherwise than the graph does.
+    pub contracts: BTreeMap<Version, NameMap>,
     /// Bounds.
     pub limits: ModelLimits,
     /// How candidates are judged.
@@ -84,6 +90,11 @@ impl RoutingConfig {
         self.models.get(model).map_or(&self.defaults.guardrail, |block| &block.guardrail)
     }
 
+    /// What callers call the inputs and outputs of a version, if that differs from its graph.
+    pub fn names(&self, model: &ModelName, version: Version) -> Option<&NameMap> {
+        self.models.get(model)?.contracts.get(&version)
+    }
+
     /// What a decision about a model must be stored with: the meaning of its block, if the block chooses versions.
     pub fn meaning(&self, model: &ModelName) -> Option<u64> {
         self.models.get(model).filter(|block| block.stable.is_some()).map(ModelBlock::meaning)
@@ -102,8 +113,8 @@ impl RoutingConfig {
 
 impl ModelBlock {
     /// Fingerprint of what the block says about routing: stable, split, rules, sticky and labels. Comments,
-    /// formatting, the order of keys and the scale of weights do not change it, nor do limits, guardrail and the
-    /// names of rules. The same in every process and build.
+    /// formatting, the order of keys and the scale of weights do not change it, nor do limits, guardrail, names of inputs
+    /// and outputs and the names of rules. The same in every process and build.
     pub fn meaning(&self) -> u64 {
         meaning::fingerprint(self)
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use base_types::{ModelName, Selector, Signature, TensorSpec, Version, VersionId};
+use base_types::{ModelName, Selector, Version, VersionId};
 
+use crate::contract;
 use crate::order::{Refused, refuse};
 use crate::publish::is_ready;
 use crate::state::State;
@@ -83,29 +84,19 @@ pub(crate) fn check_candidate(
         );
     }
     let known = state.models.get(model);
-    let signatures = known.and_then(|m| Some((m.signature(stable)?, m.signature(version)?)));
-    let Some((before, after)) = signatures else {
+    if known.is_none_or(|m| m.serving(stable).is_none() || m.serving(version).is_none()) {
         let entry = state.entry(&id);
         let why = entry.and_then(|e| e.reason.as_ref()).map(|(_, text)| format!(": {text}")).unwrap_or_default();
         return refuse("version_not_ready", format!("{id} is not ready{why}"));
-    };
+    }
     if known.is_some_and(|m| m.serving(version).map(|s| s.digest) == m.serving(stable).map(|s| s.digest)) {
         return refuse(
             "same_content",
             format!("{id} has the same content as version {stable}: there is nothing to try"),
         );
     }
-    if let Err(error) = before.succeeded_by(after) {
-        let show = |s: &Signature| {
-            let list = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            format!("{} -> {}", list(&s.inputs), list(&s.outputs))
-        };
-        let text = format!(
-            "{id} cannot succeed version {stable}: {error}; {stable} is {}, {version} is {}",
-            show(before),
-            show(after)
-        );
-        return refuse("signature", text);
+    match known.and_then(|m| contract::misfit(m, (model, version), stable)) {
+        Some(text) => refuse("signature", text),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 
 use crate::control::ControlError;
 use crate::effect::Effect;
+use crate::reconcile::try_again;
 use crate::state::State;
 use crate::turn::Core;
 
@@ -86,7 +87,8 @@ impl Core {
         }
         let mut effects = Vec::new();
         let mut state = self.lock();
-        state.routing = Arc::new(routing);
+        let before = std::mem::replace(&mut state.routing, Arc::new(routing));
+        retry_renamed(&mut state, &before);
         state.problems.clear();
         entries.iter().flat_map(|e| &e.changes).for_each(|change| state.decisions.apply(change));
         self.publish(&mut state, &mut effects);
@@ -173,5 +175,17 @@ impl Core {
 
     fn unix_seconds(&self) -> f64 {
         self.clock.unix_ms() as f64 / 1000.0
+    }
+}
+
+/// Versions whose names changed may fit their config.pbtxt now.
+fn retry_renamed(state: &mut State, before: &RoutingConfig) {
+    let State { models, routing, .. } = state;
+    for (name, model) in models {
+        for (version, entry) in &mut model.versions {
+            if before.names(name, *version) != routing.names(name, *version) {
+                try_again(entry);
+            }
+        }
     }
 }

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
-use base_serving::{Judge, SnapshotCell};
-use base_types::{Change, Clock, Digest, Generation, ModelName};
+use base_serving::{ChangeKind, ChangeRequest, Changed, Judge, SnapshotCell};
+use base_types::{Change, Clock, Digest, Generation, ModelName, Version};
 use control_config::{Diagnostic, WatchError, WatchOptions, Watched, Watcher};
 use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row};
 use control_registry::repository::{ScanOptions, scan};
@@ -17,6 +17,7 @@ use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tracing::error;
 
+use crate::change::{self, MemoryOrder};
 use crate::load::{LoadContext, Loader, LoaderJob};
 use crate::order::{Done, Operation, Order, Refused, refuse};
 use crate::recorder::{Job, Recorder};
@@ -270,6 +271,21 @@ impl Control {
                 error!("a control thread panicked");
             }
         }
+    }
+}
+
+impl ChangeRequest for Control {
+    fn request<'a>(&'a self, kind: ChangeKind, model: &'a ModelName, version: Option<Version>) -> Changed<'a> {
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            let order = MemoryOrder { kind, model: model.clone(), version };
+            match self.events.try_send(Event::Change(order, reply)) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => return change::refuse("too many orders wait already; try again"),
+                Err(TrySendError::Disconnected(_)) => return change::refuse("the gateway is stopping"),
+            }
+            answer.await.unwrap_or_else(|_| change::refuse("the gateway is stopping"))
+        })
     }
 }
 

@@ -55,7 +55,7 @@ impl Core {
         let mut effects = Vec::new();
         let mut state = self.lock();
         changes.iter().for_each(|change| state.decisions.apply(change));
-        self.publish(&mut state, &mut effects);
+        self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
         info!(version = %id, "takes unpinned traffic");
         self.perform(effects);

@@ -10,7 +10,7 @@ use control_registry::repository::Stamp;
 use tracing::{info, warn};
 
 use crate::effect::Effect;
-use crate::load::LoadResult;
+use crate::load::{LoadResult, Shown};
 use crate::reconcile::refuse;
 use crate::turn::Core;
 
@@ -18,7 +18,7 @@ impl Core {
     /// Takes the loader's answer.
     pub(crate) fn loaded(&self, id: &VersionId, stamp: Stamp, result: LoadResult) {
         match result {
-            LoadResult::Loaded { version, took } => self.install(id, stamp, version, took),
+            LoadResult::Loaded { version, shown, took } => self.install((id, stamp), version, shown, took),
             LoadResult::Same(digest) => self.same(id, stamp, digest),
             LoadResult::Changed(digest) => self.content_changed(id, stamp, digest),
             LoadResult::Refused { code, text, digest, is_transient } => {
@@ -29,7 +29,7 @@ impl Core {
                     refuse(entry, &code, &text, (!is_transient).then_some(stamp))
                 });
                 if is_news {
-                    self.publish(&mut state, &mut effects);
+                    self.publish_model(&mut state, &id.model, &mut effects);
                 }
                 drop(state);
                 if !is_news {
@@ -51,7 +51,7 @@ impl Core {
     }
 
     /// Makes a loaded version addressable: its number is bound to its content first.
-    fn install(&self, id: &VersionId, stamp: Stamp, version: Arc<ServingVersion>, took: Duration) {
+    fn install(&self, (id, stamp): (&VersionId, Stamp), version: Arc<ServingVersion>, shown: Shown, took: Duration) {
         let digest = version.digest;
         if let Err(error) = self.register(id, digest, Action::Loaded) {
             let mut state = self.lock();
@@ -71,8 +71,9 @@ impl Core {
             entry.stamp = Some(stamp);
             entry.load = Some(took);
             entry.serving = Some(version.clone());
+            entry.shown = shown;
         }
-        self.publish(&mut state, &mut effects);
+        self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
         self.perform(effects);
         version.metrics.set_memory(version.runner.memory());
@@ -116,7 +117,7 @@ impl Core {
                 (entry.state, entry.stamp) = (VersionState::Registered, None);
             }
         }
-        self.publish(&mut state, &mut effects);
+        self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
         self.perform(effects);
     }
@@ -137,7 +138,7 @@ impl Core {
                 entry.fail("content_changed", text.clone());
             }
         }
-        self.publish(&mut state, &mut effects);
+        self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
         warn!(version = %id, text, "content changed");
         self.metrics.version_refused(id.model.as_str(), "content_changed");

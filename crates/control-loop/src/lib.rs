@@ -8,12 +8,15 @@
 //!
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
-//! Reading order: `state`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
-//! `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
+//! Reading order: `state`, `contract`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
+//! `change`, `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
 
 mod admissible;
+mod change;
 mod configure;
+mod contract;
 mod control;
+mod declare;
 mod effect;
 mod evidence;
 mod first;
@@ -27,6 +30,7 @@ mod reconcile;
 mod recorder;
 mod recover;
 mod retire;
+mod sample;
 mod state;
 mod tick;
 mod turn;

@@ -10,12 +10,14 @@ use base_metrics::Metrics;
 use base_serving::engine::{Artifact, LoadError, Runner};
 use base_serving::lane::Lane;
 use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion, VersionStats};
-use base_types::{Clock, Digest, VersionId};
+use base_types::{Clock, Digest, Signature, TensorSpec, VersionId};
+use control_config::NameMap;
 use control_registry::Limits;
 use control_registry::model_config::ModelConfig;
-use control_registry::repository::{Stamp, read_version};
+use control_registry::repository::{Stamp, read_version, read_warmup};
 use tracing::{debug, warn};
 
+use crate::sample::samples;
 use crate::turn::Event;
 use crate::warm_up::{WarmUp, warm_up};
 
@@ -40,6 +42,8 @@ pub(crate) struct LoadRequest {
     pub(crate) id: VersionId,
     pub(crate) stamp: Stamp,
     pub(crate) config: Option<ModelConfig>,
+    /// What callers call the inputs and outputs: the names of config.pbtxt are theirs.
+    pub(crate) names: NameMap,
     pub(crate) limits: Arc<ModelLimits>,
     /// The content this number stands for, if it is known.
     pub(crate) registered: Option<Digest>,
@@ -54,10 +58,17 @@ pub(crate) enum LoaderJob {
     Free(Vec<Arc<ServingVersion>>),
 }
 
+/// Inputs and outputs with the shapes of config.pbtxt, where these are not the graph's.
+pub(crate) type Shown = Option<Arc<Signature>>;
+
+/// Why a version cannot be loaded: stable code and text.
+type Unloadable = (&'static str, String);
+
 /// What became of a request: stable code and text when refused.
 pub(crate) enum LoadResult {
     Loaded {
         version: Arc<ServingVersion>,
+        shown: Shown,
         took: Duration,
     },
     /// The content is (still) the one given.
@@ -127,9 +138,9 @@ fn take_up(context: &LoadContext, request: &LoadRequest) -> LoadResult {
         return LoadResult::Same(digest);
     }
     match load(context, request, &files.artifact, digest) {
-        Ok(version) => {
+        Ok((version, shown)) => {
             let took = context.clock.now().saturating_duration_since(began);
-            LoadResult::Loaded { version, took }
+            LoadResult::Loaded { version, shown, took }
         }
         Err((code, text)) => {
             LoadResult::Refused { code: code.to_owned(), text, digest: Some(digest), is_transient: false }
@@ -142,18 +153,23 @@ fn load(
     request: &LoadRequest,
     artifact: &Artifact,
     digest: Digest,
-) -> Result<Arc<ServingVersion>, (&'static str, String)> {
+) -> Result<(Arc<ServingVersion>, Shown), Unloadable> {
     let id = &request.id;
     let runner = context.loader.load(artifact).map_err(|e| ("load_failed", e.to_string()))?;
-    let mut signature = runner.signature().clone();
-    if let Some(config) = &request.config {
-        config.check_signature(&signature).map_err(|problems| ("config_mismatch", problems.join("; ")))?;
-        signature = config.narrow(&signature);
-    }
+    let (signature, shown) = signatures(request, runner.signature())?;
+    let samples = match &request.config {
+        Some(config) if !config.warmups.is_empty() => {
+            let contract = request.names.apply(shown.as_ref().unwrap_or(&signature)).signature;
+            let read = |name: &str, bytes_max| read_warmup(&context.root, &id.model, name, bytes_max);
+            let samples = samples(config, (&contract, &signature), &read);
+            samples.map_err(|text| ("warm_up_failed", text))?
+        }
+        _ => Vec::new(),
+    };
     let lane = context.loader.lane(runner.clone());
     let (limits, clock) = (request.limits.clone(), context.clock.clone());
-    warm_up(WarmUp { id: id.clone(), signature: signature.clone(), lane: lane.clone(), limits, clock })?;
-    Ok(Arc::new(ServingVersion {
+    warm_up(WarmUp { id: id.clone(), signature: signature.clone(), samples, lane: lane.clone(), limits, clock })?;
+    let version = Arc::new(ServingVersion {
         metrics: context.metrics.version(&id.model, id.version),
         id: id.clone(),
         digest,
@@ -164,5 +180,25 @@ fn load(
         tally: ArmTally::default(),
         stats: VersionStats::default(),
         mark: context.loader.mark(digest),
-    }))
+    });
+    Ok((version, shown.map(Arc::new)))
+}
+
+/// The graph's signature as config.pbtxt narrows it, and as it shows it where that differs. The names in the file are
+/// those of the callers; what comes out has the graph's.
+fn signatures(request: &LoadRequest, graph: &Signature) -> Result<(Signature, Option<Signature>), Unloadable> {
+    let Some(config) = &request.config else { return Ok((graph.clone(), None)) };
+    let renamed = request.names.apply(graph).signature;
+    config.check_signature(&renamed).map_err(|problems| ("config_mismatch", problems.join("; ")))?;
+    let narrowed = config.narrow(&renamed);
+    let shown = config.shown(&narrowed);
+    let back = |side: Vec<TensorSpec>, graph: &[TensorSpec]| {
+        let named = side.into_iter().zip(graph);
+        named.map(|(spec, theirs)| TensorSpec { name: theirs.name.clone(), ..spec }).collect()
+    };
+    let back = |signature: Signature| Signature {
+        inputs: back(signature.inputs, &graph.inputs),
+        outputs: back(signature.outputs, &graph.outputs),
+    };
+    Ok((back(narrowed), shown.map(back)))
 }

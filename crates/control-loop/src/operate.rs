@@ -83,7 +83,13 @@ impl Core {
                 model.is_rolled_back = false;
             }
         }
-        self.publish(&mut state, &mut effects);
+        // A release concerns every model that has the same content.
+        let released = entries.iter().flat_map(|e| &e.changes).any(|c| matches!(c, Change::Released { .. }));
+        let concerned = entries.iter().filter_map(|e| e.model.clone()).collect();
+        match released {
+            true => self.publish(&mut state, &mut effects),
+            false => self.publish_models(&mut state, &concerned, &mut effects),
+        }
         let generation = state.generation;
         drop(state);
         for entry in &entries {

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use base_routing::ModelRoute;
-use base_serving::{Declaration, RetryBudget, ServingModel, Snapshot, Unready, WantedVersions};
+use base_serving::{RetryBudget, ServingModel, Snapshot, Unready};
 use base_types::{Generation, ModelName, Stance, Version, VersionState};
 use control_config::{Availability, Compiled, compile};
-use control_registry::model_config::{ModelConfig, VersionPolicy};
 use control_rollout::{Cause, Decision, Mode, Trial, Verdict, decide};
 
 use crate::effect::{Effect, RolledBack};
@@ -15,26 +14,39 @@ use crate::evidence::checkpoint_json;
 use crate::judge::describe;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
 use crate::turn::Core;
+use crate::{contract, declare};
 
 impl Core {
-    /// Compiles every model, opens and closes trials to match, and publishes. Call under the lock.
+    /// Compiles every model, opens and closes trials to match, and publishes. Call under the lock. For what concerns
+    /// all models: routing.toml, and content that several may share.
     pub(crate) fn publish(&self, state: &mut State, effects: &mut Vec<Effect>) {
-        let names: Vec<ModelName> = state.models.keys().cloned().collect();
-        for name in &names {
-            self.route(state, name, effects);
-        }
-        let models = names.iter().filter_map(|name| Some((name.clone(), serving(state, name)?))).collect();
-        self.swap(state, models, effects);
+        let names: BTreeSet<ModelName> = state.models.keys().cloned().collect();
+        self.renew(state, &names, effects);
     }
 
     /// The same for one model; the others are taken over as they are.
     pub(crate) fn publish_model(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
-        self.route(state, name, effects);
+        self.renew(state, &BTreeSet::from([name.clone()]), effects);
+    }
+
+    /// The same for several models, all at once; for none, nothing is published.
+    pub(crate) fn publish_models(&self, state: &mut State, names: &BTreeSet<ModelName>, effects: &mut Vec<Effect>) {
+        if !names.is_empty() {
+            self.renew(state, names, effects);
+        }
+    }
+
+    fn renew(&self, state: &mut State, names: &BTreeSet<ModelName>, effects: &mut Vec<Effect>) {
+        for name in names {
+            self.route(state, name, effects);
+        }
         let mut models = self.cell.load().models.clone();
-        match serving(state, name) {
-            Some(model) => models.insert(name.clone(), model),
-            None => models.remove(name),
-        };
+        for name in names {
+            match serving(state, name) {
+                Some(model) => models.insert(name.clone(), model),
+                None => models.remove(name),
+            };
+        }
         self.swap(state, models, effects);
     }
 
@@ -69,15 +81,22 @@ impl Core {
         name: &ModelName,
         effects: &mut Vec<Effect>,
     ) -> Option<(Version, Cause)> {
-        let (compiled, notices) = effective(state, name);
+        let routing = state.routing.clone();
+        let model = state.models.get_mut(name)?;
+        contract::settle(&routing, name, model);
+        declare::settle(model);
+        let (compiled, mut notices) = effective(state, name);
         let compiled = compiled.or_else(|| still_good(state, name));
-        let limits = state.routing.limits(name).clone();
+        let limits = contract::limits(&routing, name);
         let is_told = state.is_started;
         let model = state.models.get_mut(name)?;
         if *model.limits != limits {
             model.limits = Arc::new(limits);
         }
         model.route = compiled;
+        let is_told_already = |flaw: &String| notices.iter().any(|n| n.contains(flaw.as_str()));
+        let flaws: Vec<String> = model.flaws.values().filter(|flaw| !is_told_already(flaw)).cloned().collect();
+        notices.extend(flaws);
         if model.notices != notices {
             // While the first versions load, much is not as wished yet.
             let told = notices.iter().filter(|_| is_told);
@@ -206,7 +225,7 @@ fn compile_checked(
     let none = BTreeMap::new();
     let config = &state.routing;
     let first = compile(config, name, stance, &|v| availability(&none, v)).map_err(|e| e.to_string())?;
-    let misfits = misfits(model, &first.route);
+    let misfits = misfits(name, model, &first.route);
     if misfits.is_empty() {
         return Ok(first);
     }
@@ -215,15 +234,13 @@ fn compile_checked(
     Ok(second)
 }
 
-fn misfits(model: &Model, route: &ModelRoute) -> BTreeMap<Version, String> {
-    let Some(stable) = model.signature(route.stable) else { return BTreeMap::new() };
+fn misfits(name: &ModelName, model: &Model, route: &ModelRoute) -> BTreeMap<Version, String> {
     let digest = |version| model.serving(version).map(|s| s.digest);
     let check = |version: Version| {
         if digest(version) == digest(route.stable) {
             return Some((version, format!("version {version} has the same content as version {}", route.stable)));
         }
-        let error = stable.succeeded_by(model.signature(version)?).err()?;
-        Some((version, format!("version {version} cannot succeed version {}: {error}", route.stable)))
+        contract::misfit(model, (name, version), route.stable).map(|text| (version, text))
     };
     route.candidates().into_iter().filter_map(check).collect()
 }
@@ -270,19 +287,7 @@ fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
         limits: model.limits.clone(),
         budget: model.budget.clone(),
         is_judged: !model.trials.is_empty(),
-        declared: Arc::new(declared(model.config.as_ref())),
-        contracts: BTreeMap::new(),
+        declared: model.declared.clone(),
+        contracts: model.contracts.clone(),
     }))
-}
-
-/// What config.pbtxt declares, as callers may see it.
-fn declared(config: Option<&ModelConfig>) -> Declaration {
-    let Some(config) = config else { return Declaration::default() };
-    let versions = match &config.version_policy {
-        None | Some(VersionPolicy::All) => WantedVersions::All,
-        Some(VersionPolicy::Latest(n)) => WantedVersions::Latest(*n),
-        Some(VersionPolicy::Specific(versions)) => WantedVersions::Specific(versions.clone()),
-    };
-    let max_batch_size = u32::try_from(config.max_batch_size.unwrap_or(0)).unwrap_or(u32::MAX);
-    Declaration { max_batch_size, versions, ..Declaration::default() }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use base_types::{ModelName, Version, VersionId, VersionState};
+use base_types::{ModelName, Residence, Version, VersionId, VersionState};
 use control_config::versions_wanted;
 use control_registry::Refusal;
+use control_registry::model_config::ModelConfig;
 use control_registry::repository::{ConfigEntry, ModelEntry, Scan, Stamp, VersionEntry, scan};
 use tracing::{error, warn};
 
+use crate::contract;
 use crate::load::{LoadRequest, LoaderJob};
 use crate::publish::is_ready;
 use crate::state::{Entry, Model, State};
@@ -16,6 +18,8 @@ use crate::turn::Core;
 
 /// Refused folders that are remembered as told.
 const TOLD_REFUSALS_MAX: usize = 10_000;
+/// Code and text of a version that is out of memory by order.
+pub(crate) const UNLOADED: (&str, &str) = ("unloaded", "unloaded by order; load it to have it back");
 
 impl Core {
     /// Looks at the repository and acts on what it sees. A repository that cannot be read changes nothing.
@@ -34,7 +38,7 @@ impl Core {
 
     fn reconcile(&self, found: &Scan) {
         let mut effects = Vec::new();
-        let mut requests = Vec::new();
+        let (mut requests, mut changed) = (Vec::new(), BTreeSet::new());
         let mut state = self.lock();
         for (folder, refusal) in &found.refused {
             self.tell_refusal(&mut state, folder, refusal);
@@ -48,9 +52,10 @@ impl Core {
             let mut is_changed = self.take_config(&mut state, name, entry);
             is_changed |= self.see_versions(&mut state, name, entry, &mut requests);
             if is_changed {
-                self.publish(&mut state, &mut effects);
+                changed.insert(name.clone());
             }
         }
+        self.publish_models(&mut state, &changed, &mut effects);
         drop(state);
         self.perform(effects);
         for request in requests {
@@ -82,6 +87,10 @@ impl Core {
         if model.refusal.is_none() {
             model.config = config;
         }
+        if is_news {
+            // What did not fit the file before may fit it now.
+            model.versions.values_mut().for_each(try_again);
+        }
         is_news
     }
 
@@ -99,9 +108,14 @@ impl Core {
         let settled = found.versions.iter().filter(|(_, e)| !matches!(e, VersionEntry::Refused(_)));
         let present: BTreeSet<Version> = settled.map(|(v, _)| *v).collect();
         let needed = needed(state, name);
-        let Some(model) = state.models.get_mut(name) else { return false };
+        let State { models, decisions, .. } = state;
+        let ordered = |v: &Version| decisions.residence(name, *v);
+        let Some(model) = models.get_mut(name) else { return false };
         let policy = model.config.as_ref().and_then(|c| Some(c.version_policy.as_ref()?.select(&present)));
-        let is_wanted = |v: &Version| policy.as_ref().is_none_or(|p| p.contains(v)) || needed.contains(v);
+        let is_wanted = |v: &Version| match ordered(v) {
+            Some(residence) => residence == Residence::Loaded,
+            None => policy.as_ref().is_none_or(|p| p.contains(v)) || needed.contains(v),
+        };
         // A version is not taken up before the config that says how.
         let is_config_settling = matches!(found.config, ConfigEntry::Settling);
         model.is_settling = is_config_settling || found.versions.values().any(|e| matches!(e, VersionEntry::Settling));
@@ -117,6 +131,10 @@ impl Core {
             is_changed |= is_new;
             (entry.is_present, entry.is_wanted) = (true, is_wanted(version));
             let id = State::id(name, *version);
+            if ordered(version) == Some(Residence::Unloaded) {
+                is_changed |= keep_out(entry);
+                continue;
+            }
             match seen {
                 VersionEntry::Settling => {}
                 VersionEntry::Refused(refusal) if entry.serving.is_none() => {
@@ -134,7 +152,7 @@ impl Core {
                         is_changed |= refuse(entry, "config", refusal, None);
                         continue;
                     }
-                    requests.extend(request(entry, id, stamp, &model.config, &model.limits));
+                    requests.extend(request(entry, id, stamp, model.config.as_ref()));
                 }
                 VersionEntry::Settled(_) => {}
             }
@@ -160,7 +178,10 @@ impl Core {
     fn load(&self, mut request: LoadRequest) {
         {
             let mut state = self.lock();
+            let VersionId { model, version } = &request.id;
             request.registered = state.decisions.digests.get(&request.id).copied();
+            request.names = state.routing.names(model, *version).cloned().unwrap_or_default();
+            request.limits = Arc::new(contract::limits(&state.routing, model));
             if let Some(entry) = state.entry_mut(&request.id).filter(|e| e.state == VersionState::Gating) {
                 entry.state = VersionState::Loading;
             }
@@ -176,6 +197,25 @@ impl Core {
                 }
             }
         }
+    }
+}
+
+/// A version that is out of memory by order is shown as that. Says whether that is news.
+fn keep_out(entry: &mut Entry) -> bool {
+    let is_idle = matches!(entry.state, VersionState::Registered | VersionState::Failed | VersionState::Unloaded);
+    let is_news = is_idle && entry.reason.as_ref().is_none_or(|(code, _)| code != UNLOADED.0);
+    if is_news {
+        (entry.state, entry.stamp) = (VersionState::Unloaded, None);
+        entry.reason = Some((UNLOADED.0.to_owned(), UNLOADED.1.to_owned()));
+    }
+    is_news
+}
+
+/// Has a version that did not fit its config.pbtxt, or the names in routing.toml, taken up again at the next look.
+pub(crate) fn try_again(entry: &mut Entry) {
+    let is_misfit = |(code, _): &(String, String)| matches!(code.as_str(), "config_mismatch" | "warm_up_failed");
+    if entry.state == VersionState::Failed && entry.reason.as_ref().is_some_and(is_misfit) {
+        entry.stamp = None;
     }
 }
 
@@ -200,13 +240,7 @@ pub(crate) fn refuse(entry: &mut Entry, code: &str, text: &str, stamp: Option<St
 }
 
 /// What to ask of the loader about a settled folder, if anything.
-fn request(
-    entry: &mut Entry,
-    id: VersionId,
-    stamp: &Stamp,
-    config: &Option<control_registry::model_config::ModelConfig>,
-    limits: &Arc<base_serving::ModelLimits>,
-) -> Option<LoadRequest> {
+fn request(entry: &mut Entry, id: VersionId, stamp: &Stamp, config: Option<&ModelConfig>) -> Option<LoadRequest> {
     let is_underway = matches!(entry.state, VersionState::Gating | VersionState::Loading | VersionState::Draining);
     if is_underway || entry.stamp.as_ref() == Some(stamp) {
         return None;
@@ -218,6 +252,8 @@ fn request(
     if !is_check && entry.reason.is_none() {
         entry.state = VersionState::Gating;
     }
-    let (stamp, config, limits) = (stamp.clone(), config.clone(), limits.clone());
-    Some(LoadRequest { id, stamp, config, limits, registered: None, is_check })
+    let (stamp, config) = (stamp.clone(), config.cloned());
+    // What else there is to know is filled in when the request is handed over.
+    let (names, limits, registered) = Default::default();
+    Some(LoadRequest { id, stamp, config, names, limits, registered, is_check })
 }

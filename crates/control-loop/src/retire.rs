@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::mpsc::TrySendError;
 
 use base_serving::ServingVersion;
-use base_types::{ModelName, VersionId, VersionState};
+use base_types::{ModelName, Residence, VersionId, VersionState};
 use control_registry::journal::{Action, Entry};
 use tracing::{error, info};
 
 use crate::effect::Effect;
 use crate::load::LoaderJob;
-use crate::reconcile::needed;
+use crate::reconcile::{UNLOADED, needed};
 use crate::state::State;
 use crate::turn::Core;
 
@@ -21,29 +21,33 @@ impl Core {
         let mut effects = Vec::new();
         let mut state = self.lock();
         let names: Vec<ModelName> = state.models.keys().cloned().collect();
-        let mut is_changed = false;
+        let mut changed = BTreeSet::new();
         for name in &names {
             let needed = needed(&state, name);
             let barred = state.decisions.quarantined_versions(name);
-            let State { models, draining, .. } = &mut *state;
+            let State { models, draining, decisions, .. } = &mut *state;
+            let is_whole = decisions.residence.get(name).is_some_and(|ordered| ordered.is_unloaded);
             let Some(model) = models.get_mut(name) else { continue };
             for (version, entry) in &mut model.versions {
                 let is_barred = barred.contains(version);
                 if entry.state == VersionState::Quarantined && !is_barred {
                     (entry.state, entry.stamp) = (VersionState::Registered, None);
-                    is_changed = true;
+                    changed.insert(name.clone());
                 }
-                if entry.serving.is_some() && (is_barred || !entry.is_wanted && !needed.contains(version)) {
+                let is_ordered_out = decisions.residence(name, *version) == Some(Residence::Unloaded);
+                let is_unneeded = !needed.contains(version) && (is_ordered_out || !entry.is_wanted);
+                if entry.serving.is_some() && (is_barred || is_unneeded || is_ordered_out && is_whole) {
                     draining.extend(entry.serving.take());
+                    if is_ordered_out {
+                        entry.reason = Some((UNLOADED.0.to_owned(), UNLOADED.1.to_owned()));
+                    }
                     entry.state = if is_barred { VersionState::Quarantined } else { VersionState::Draining };
-                    entry.stamp = None;
-                    is_changed = true;
+                    (entry.stamp, entry.shown) = (None, None);
+                    changed.insert(name.clone());
                 }
             }
         }
-        if is_changed {
-            self.publish(&mut state, &mut effects);
-        }
+        self.publish_models(&mut state, &changed, &mut effects);
         // Nobody holds it, and no run of it outlives its request.
         let is_idle = |v: &Arc<ServingVersion>| Arc::strong_count(v) == 1 && v.lane.is_idle();
         let (idle, busy) = std::mem::take(&mut state.draining).into_iter().partition(is_idle);
@@ -65,10 +69,17 @@ impl Core {
             let is_barred = state.decisions.quarantine.contains_key(&version.digest);
             if let Some(entry) = state.entry_mut(&version.id).filter(|e| e.state == VersionState::Draining) {
                 entry.state = VersionState::Unloaded;
+                // Callers see the end of it, too.
+                self.publish_model(&mut state, &version.id.model, &mut effects);
             }
             drop(state);
             self.show_state(&version.id);
-            let why = if is_barred { "its content is quarantined" } else { "no longer wanted" };
+            let is_ordered_out = self.lock().decisions.residence(&version.id.model, version.id.version);
+            let why = match (is_barred, is_ordered_out) {
+                (true, _) => "its content is quarantined",
+                (false, Some(Residence::Unloaded)) => UNLOADED.1,
+                (false, _) => "no longer wanted",
+            };
             let reason = Some(why.to_owned());
             let entry = Entry { reason, ..self.entry_about("gateway", Action::Unloaded, &version.id) };
             effects.push(Effect::Record(Box::new(entry)));
@@ -106,9 +117,8 @@ impl Core {
             });
         }
         let mut effects = Vec::new();
-        if !gone.is_empty() {
-            self.publish(&mut state, &mut effects);
-        }
+        let changed = gone.iter().map(|id| id.model.clone()).collect();
+        self.publish_models(&mut state, &changed, &mut effects);
         drop(state);
         for id in &gone {
             info!(version = %id, "removed");

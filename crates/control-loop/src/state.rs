@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base_routing::ModelRoute;
-use base_serving::{ModelLimits, RetryBudget, ServingVersion};
+use base_serving::{Declaration, ModelLimits, RetryBudget, ServingVersion};
 use base_types::{Decisions, Digest, ModelName, Phase, Signature, Stance, Version, VersionId, VersionState};
 use control_config::{Diagnostic, RoutingConfig};
 use control_registry::model_config::ModelConfig;
@@ -47,6 +47,8 @@ pub(crate) struct Model {
     /// Why the model's config.pbtxt was refused; nothing of it is loaded then.
     pub(crate) refusal: Option<String>,
     pub(crate) config: Option<ModelConfig>,
+    /// What callers are shown of the config.
+    pub(crate) declared: Arc<Declaration>,
     /// Whether a version is still being copied.
     pub(crate) is_settling: bool,
     pub(crate) first_seen: Instant,
@@ -57,6 +59,10 @@ pub(crate) struct Model {
     /// Whether the last thing that happened to its traffic was a rollback: an order to roll back that names no
     /// version was then meant for what is gone already.
     pub(crate) is_rolled_back: bool,
+    /// What callers know of the versions whose graphs say something else.
+    pub(crate) contracts: BTreeMap<Version, Arc<Signature>>,
+    /// What routing.toml says about names that cannot be done, by version.
+    pub(crate) flaws: BTreeMap<Version, String>,
     /// Open trials by candidate.
     pub(crate) trials: BTreeMap<Version, OpenTrial>,
     pub(crate) budget: Arc<RetryBudget>,
@@ -76,6 +82,8 @@ pub(crate) struct Entry {
     pub(crate) digest: Option<Digest>,
     /// In memory, and in the snapshot unless quarantined.
     pub(crate) serving: Option<Arc<ServingVersion>>,
+    /// Inputs and outputs with the shapes of config.pbtxt, where these are not the graph's.
+    pub(crate) shown: Option<Arc<Signature>>,
     /// The folder as it was when last taken up or refused.
     pub(crate) stamp: Option<Stamp>,
     /// Whether the folder is there.
@@ -150,11 +158,14 @@ impl Model {
             versions: BTreeMap::new(),
             refusal: None,
             config: None,
+            declared: Arc::default(),
             is_settling: false,
             first_seen,
             provisional_since: None,
             followed: None,
             is_rolled_back: false,
+            contracts: BTreeMap::new(),
+            flaws: BTreeMap::new(),
             trials: BTreeMap::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
             limits: Arc::new(limits),
@@ -168,8 +179,10 @@ impl Model {
         self.versions.get(&version)?.serving.as_ref()
     }
 
+    /// Inputs and outputs of a version in memory as callers know them.
     pub(crate) fn signature(&self, version: Version) -> Option<&Signature> {
-        self.serving(version).map(|s| &s.signature)
+        let serving = self.serving(version)?;
+        Some(self.contracts.get(&version).map_or(&serving.signature, Arc::as_ref))
     }
 }
 
@@ -180,6 +193,7 @@ impl Entry {
             reason: None,
             digest: None,
             serving: None,
+            shown: None,
             stamp: None,
             is_present: true,
             is_wanted: true,

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tracing::info;
 
+use crate::change::{ChangeReply, MemoryOrder, Waiting};
 use crate::control::Settings;
 use crate::load::{LoadResult, LoaderJob};
 use crate::order::{Done, Order, Refused};
@@ -24,12 +25,14 @@ use crate::webhook::Webhook;
 const TICK: Duration = Duration::from_secs(1);
 /// How long the control thread sleeps at most: drained versions are freed and commands taken within it.
 const IDLE: Duration = Duration::from_millis(100);
-/// Until everything present at start is loaded, the repository is looked at this often.
-const LOOK_AT_START: Duration = Duration::from_millis(50);
+/// Until everything present at start is loaded, and while somebody waits for a load, the repository is looked at this
+/// often.
+const LOOK_HURRIED: Duration = Duration::from_millis(50);
 
 /// What the control thread takes.
 pub(crate) enum Event {
     Order(Order, oneshot::Sender<Result<Done, Refused>>),
+    Change(MemoryOrder, ChangeReply),
     File(FileEvent),
     Loaded { id: VersionId, stamp: Stamp, result: Box<LoadResult> },
     Stop,
@@ -62,10 +65,12 @@ impl Core {
 /// Takes events until it is told to stop.
 pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::Sender<bool>) {
     let (mut looked, mut ticked) = (None::<Instant>, core.clock.now());
+    let mut waiting = Waiting::default();
     loop {
         let now = core.clock.now();
         let is_started = core.lock().is_started;
-        let look_every = if is_started { core.settings.look_every } else { LOOK_AT_START };
+        let is_hurried = !is_started || !waiting.is_empty();
+        let look_every = if is_hurried { LOOK_HURRIED.min(core.settings.look_every) } else { core.settings.look_every };
         if looked.is_none_or(|at| is_due(at, now, look_every)) {
             core.look();
             looked = Some(core.clock.now());
@@ -80,11 +85,13 @@ pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::
             ticked = now;
         }
         core.sweep();
-        match events.recv_timeout(if is_started { IDLE } else { LOOK_AT_START }) {
+        waiting.answer(core);
+        match events.recv_timeout(if is_hurried { LOOK_HURRIED } else { IDLE }) {
             Ok(Event::Order(order, reply)) => {
                 // The one who ordered may have given up waiting; the journal tells what was done.
                 let _gone = reply.send(core.carry_out(&order));
             }
+            Ok(Event::Change(order, reply)) => waiting.begin(core, order, reply),
             Ok(Event::File(event)) => core.configure(&event.path, event.content),
             Ok(Event::Loaded { id, stamp, result }) => core.loaded(&id, stamp, *result),
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,

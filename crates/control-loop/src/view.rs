@@ -75,10 +75,12 @@ pub struct VersionStatus {
     pub load_seconds: Option<f64>,
     /// What it holds in memory.
     pub memory_bytes: Option<u64>,
-    /// Inputs and outputs, as `name TYPE[dims]`.
+    /// Inputs as callers know them, as `name TYPE[dims]`.
     pub inputs: Vec<String>,
-    /// Outputs.
+    /// Outputs as callers know them.
     pub outputs: Vec<String>,
+    /// Inputs and outputs of the graph, where they are others.
+    pub graph: Option<String>,
 }
 
 /// A reason.
@@ -161,7 +163,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
     let share = |v| route.map_or(0.0, |r| r.split.share(v, r.stable));
     let versions = model.versions.iter().map(|(version, entry)| {
         let is_barred = state.decisions.is_quarantined(&State::id(name, *version));
-        let signature = entry.serving.as_ref().map(|s| s.signature.clone()).unwrap_or_default();
+        let signature = model.signature(*version).cloned().unwrap_or_default();
         let show = |specs: &[base_types::TensorSpec]| specs.iter().map(ToString::to_string).collect();
         VersionStatus {
             version: version.get(),
@@ -174,6 +176,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
             memory_bytes: None,
             inputs: show(&signature.inputs),
             outputs: show(&signature.outputs),
+            graph: model.contracts.get(version).and(entry.serving.as_ref()).map(|s| s.signature.to_string()),
         }
     });
     let trials = model.trials.iter().map(|(version, open)| TrialStatus {

@@ -14,6 +14,8 @@ use base_types::{Clock, Data, DataType, FaultKind, Signature, Tensor, TensorSpec
 use bytes::Bytes;
 use tracing::warn;
 
+use crate::sample::Sample;
+
 /// Enough for the runtime to settle its memory plan, and for the lane to know how long a run takes.
 const RUNS: usize = 8;
 const INPUT_BYTES_MAX: usize = 64 << 20;
@@ -27,6 +29,8 @@ type Refused = (&'static str, String);
 pub(crate) struct WarmUp {
     pub(crate) id: VersionId,
     pub(crate) signature: Signature,
+    /// What config.pbtxt says is to be run; without it input is made up.
+    pub(crate) samples: Vec<Sample>,
     pub(crate) lane: Arc<dyn Lane>,
     pub(crate) limits: Arc<ModelLimits>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -38,12 +42,12 @@ enum Progress {
     Over(Result<(), Refused>),
 }
 
-/// Runs the version on made-up input and waits for it, as long as its runs end at all.
+/// Runs the version on the input of config.pbtxt, or on made-up input, and waits for it, as long as its runs end at all.
 pub(crate) fn warm_up(work: WarmUp) -> Result<(), Refused> {
     let patience = work.limits.run_timeout + STOP_GRACE;
     let (tell, progress) = sync_channel(1);
     let made = thread::Builder::new().name("warm-up".to_owned()).spawn(move || {
-        let result = work.try_made_up_input(&tell);
+        let result = if work.samples.is_empty() { work.try_made_up_input(&tell) } else { work.try_samples(&tell) };
         // The loader may have given up.
         let _gone = tell.send(Progress::Over(result));
     });
@@ -71,7 +75,7 @@ impl WarmUp {
                 warn!(version = %id, "inputs too large to warm up with");
                 return Ok(());
             };
-            match self.run(inputs.into(), tell) {
+            match self.run(&inputs.into(), RUNS, tell) {
                 Ok(()) => return Ok(()),
                 Err(JobError::Fault(FaultKind::NonFinite, text)) => {
                     warn!(version = %id, text, "warm-up: if that is normal for this model, set allow_non_finite");
@@ -91,9 +95,26 @@ impl WarmUp {
         Ok(())
     }
 
-    fn run(&self, inputs: Arc<[Tensor]>, tell: &SyncSender<Progress>) -> Result<(), JobError> {
+    /// A sample is the operator's word that the version can answer it: one that it cannot answer refuses the version.
+    fn try_samples(&self, tell: &SyncSender<Progress>) -> Result<(), Refused> {
+        for Sample { name, inputs, count } in &self.samples {
+            match self.run(inputs, *count, tell) {
+                Ok(()) => {}
+                Err(JobError::Fault(FaultKind::NonFinite, text)) => {
+                    warn!(version = %self.id, text, "warm-up: if that is normal for this model, set allow_non_finite");
+                }
+                Err(JobError::Fault(_, text)) => {
+                    return Err(("warm_up_failed", format!("model_warmup {name:?}: {text}")));
+                }
+                Err(other) => warn!(version = %self.id, ?other, "warm-up was cut short"),
+            }
+        }
+        Ok(())
+    }
+
+    fn run(&self, inputs: &Arc<[Tensor]>, n_runs: usize, tell: &SyncSender<Progress>) -> Result<(), JobError> {
         let outputs: Arc<[usize]> = (0..self.signature.outputs.len()).collect();
-        for _ in 0..RUNS {
+        for _ in 0..n_runs {
             let job = Job {
                 inputs: inputs.clone(),
                 outputs: outputs.clone(),

@@ -3,8 +3,7 @@
 //! Every row says who did what, when, on what evidence, and carries the [`Change`]s that fold into [`Decisions`]; so
 //! replaying the audit log from the first row *is* recovery, and there is no second copy of the truth to disagree
 //! with. A row is durable when [`Journal::append`] returns. The chain shows any row that was altered, and the stored
-//! head any that were cut off the end; someone who can rewrite the whole file can forge both, so export
-//! [`Journal::head`] (a metric, a log line) where the log itself must be trusted.
+//! head any that were cut off the end; someone who can rewrite the whole file can forge both.
 //!
 //! All calls block on the disk: the caller gives the journal a thread of its own. A failed write or sync makes it
 //! read-only until it is opened again, because what the kernel then holds is unknown; a full disk does not.
@@ -61,11 +60,11 @@ pub struct Journal {
 
 /// Number and hash of the last row; 0 and zeros before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Head {
+struct Head {
     /// The row's number.
-    pub seq: u64,
+    seq: u64,
     /// The row's hash.
-    pub hash: Hash,
+    hash: Hash,
 }
 
 /// What an earlier life of the gateway left behind.
@@ -134,16 +133,11 @@ impl Journal {
         self.append_all(std::slice::from_ref(entry), None)
     }
 
-    /// Appends the acceptance of a routing file together with the file, for a start with a broken one.
-    pub fn accept_routing(&mut self, entry: &Entry, routing: &str) -> Result<u64, JournalError> {
-        check_size("the routing file", routing.len(), ROUTING_BYTES_MAX)?;
-        self.append_all(std::slice::from_ref(entry), Some(routing))
-    }
-
     /// Appends several decisions, all or none, and with them the routing file accepted, if any.
     pub fn append_all(&mut self, entries: &[Entry], routing: Option<&str>) -> Result<u64, JournalError> {
         let rows = entries.iter().map(codec::encode).collect::<Result<Vec<_>, _>>()?;
         let before = self.head;
+        check_size("the routing file", routing.map_or(0, str::len), ROUTING_BYTES_MAX)?;
         let head = self.commit(|transaction| {
             let mut head = before;
             for row in &rows {
@@ -191,16 +185,6 @@ impl Journal {
     /// Rows that match, newest first.
     pub fn history(&self, query: &HistoryQuery) -> Result<Vec<Row>, JournalError> {
         history::query(&self.connection, query)
-    }
-
-    /// The last row's number and hash, to be exported as an anchor outside the file.
-    pub fn head(&self) -> Head {
-        self.head
-    }
-
-    /// Whether an earlier write failed, so that nothing more can be recorded until the journal is opened again.
-    pub fn is_read_only(&self) -> bool {
-        self.is_read_only
     }
 
     /// The markers of open trials; usable from any thread while the journal writes on its own.

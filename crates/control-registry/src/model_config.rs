@@ -1,15 +1,23 @@
-//! Reads Triton's `config.pbtxt`: honours name, platform, batch size, inputs, outputs and version policy; warns about
-//! hints that change no answer; refuses by name and line whatever would change answers here.
+//! Reads Triton's `config.pbtxt`: honours name, platform, batch size, inputs and outputs with labels and reshapes that
+//! add or take dimensions of 1, version policy and warm-up; keeps parameters, batching and instances for those who ask;
+//! warns about hints that change no answer; refuses by name and line whatever would change answers here.
 //!
 //! Everything unknown is refused: a field that is silently ignored is a promise silently broken.
 
 mod fields;
+mod hints;
 mod signature;
+mod tensors;
 mod text;
+mod values;
+mod warmup;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base_types::{DataType, ModelName, Version};
+
+pub use warmup::{WarmupData, WarmupInput, WarmupSample};
 
 use crate::Refusal;
 
@@ -24,6 +32,16 @@ pub struct ModelConfig {
     pub outputs: Vec<ConfiguredTensor>,
     /// Which versions are wanted; `None` when the file does not say.
     pub version_policy: Option<VersionPolicy>,
+    /// Requests to be put together, where the file asks for that.
+    pub batching: Option<Batching>,
+    /// Instances asked for, where the file says.
+    pub instances: Option<u32>,
+    /// Free parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// What to run before the version is used; empty leaves that to the gateway.
+    pub warmups: Vec<WarmupSample>,
+    /// What the positions of an output stand for, by the output's name: read from the files that the outputs name.
+    pub labels: BTreeMap<String, Arc<[String]>>,
     /// Hints that are not used here, each with its line.
     pub warnings: Vec<String>,
 }
@@ -35,10 +53,23 @@ pub struct ConfiguredTensor {
     pub name: String,
     /// The element type.
     pub datatype: DataType,
-    /// The dimensions, without the batch axis when there is one; `None` where any size will do.
+    /// The dimensions for callers, without the batch axis when there is one; `None` where any size will do.
     pub dims: Vec<Option<usize>>,
+    /// The dimensions in the graph, where they are others: such that only dimensions of 1 come or go.
+    pub reshape: Option<Vec<Option<usize>>>,
+    /// The file with the labels of an output.
+    pub label_file: Option<String>,
     /// Where it stands in the file.
     pub line: usize,
+}
+
+/// How requests are to be put together into batches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Batching {
+    /// Sizes worth waiting for.
+    pub preferred_sizes: Vec<u32>,
+    /// The longest wait, in microseconds.
+    pub delay_max_us: u64,
 }
 
 /// Which versions of a model are wanted.

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! <root>/<model>/<version>/model.onnx      or a single other *.onnx, or a folder model.onnx/ around such a file
-//! <root>/<model>/config.pbtxt              optional
+//! <root>/<model>/config.pbtxt              optional, and beside it the files of labels it names
+//! <root>/<model>/warmup/<file>             optional: input data that config.pbtxt names for the warm-up
 //! ```
 //!
 //! [`scan`] says what is there, cheaply and without reading models; [`read_version`] reads one version, once, and
@@ -17,19 +18,21 @@ mod stamp;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base_types::{ModelName, Version};
 use rustix::fd::OwnedFd;
 use thiserror::Error;
 
-pub use read::{VersionFiles, digest_of, read_version};
+pub use read::{VersionFiles, digest_of, read_version, read_warmup};
 pub use stamp::Stamp;
 
 use crate::model_config::ModelConfig;
 use crate::{Limits, Refusal, RefusalCode};
-use folder::{Entry, is_folder, list, open_folder, open_subfolder, read_small};
+use folder::{Entry, is_folder, list, open_folder, open_subfolder, read_small, read_small_contained};
 
 const CONFIG_FILE: &str = "config.pbtxt";
+const WARMUP_FOLDER: &str = "warmup";
 
 /// How to scan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +184,7 @@ fn scan_model(
     for entry in entries.into_iter().filter(|entry| entry.name != CONFIG_FILE) {
         let is_number = entry.name.bytes().all(|b| b.is_ascii_digit());
         if !is_number || !is_folder(&folder, &entry) {
-            if !entry.name.starts_with('.') {
+            if !entry.name.starts_with('.') && !is_known(&entry.name, &found.config) {
                 note(notes, &format!("{model}/{}", entry.name), "version");
             }
             continue;
@@ -206,6 +209,12 @@ fn scan_model(
     found
 }
 
+/// Whether an entry of a model's folder is there for a purpose other than being a version.
+fn is_known(name: &str, config: &ConfigEntry) -> bool {
+    let ConfigEntry::Valid(config) = config else { return name == WARMUP_FOLDER };
+    name == WARMUP_FOLDER || config.outputs.iter().any(|output| output.label_file.as_deref() == Some(name))
+}
+
 fn scan_version(model: &OwnedFd, entry: &Entry, options: &ScanOptions, now_unix_ms: u64) -> VersionEntry {
     let stamp = folder::open_version(model, &entry.name).and_then(|version| version.stamp(&options.limits));
     match stamp {
@@ -223,12 +232,40 @@ fn read_config(folder: &OwnedFd, model: &ModelName, options: &ScanOptions, now_u
     match read_small(folder, CONFIG_FILE, options.limits.config_bytes) {
         Ok(None) => ConfigEntry::Absent,
         Ok(Some((_, time))) if !time.is_settled(now_unix_ms, options.settle_ms) => ConfigEntry::Settling,
-        Ok(Some((text, _))) => match ModelConfig::parse(&text, model) {
-            Ok(config) => ConfigEntry::Valid(config),
-            Err(refusal) => ConfigEntry::Refused(refusal),
-        },
+        Ok(Some((text, _))) => {
+            match ModelConfig::parse(&text, model).and_then(|c| labelled(c, folder, options, now_unix_ms)) {
+                Ok(Some(config)) => ConfigEntry::Valid(config),
+                Ok(None) => ConfigEntry::Settling,
+                Err(refusal) => ConfigEntry::Refused(refusal),
+            }
+        }
         Err(refusal) => ConfigEntry::Refused(refusal),
     }
+}
+
+/// Reads the files of labels that a config names; `None` while one of them is still being written. One that is not
+/// there is only told: answers without labels are right, too.
+fn labelled(
+    mut config: ModelConfig,
+    folder: &OwnedFd,
+    options: &ScanOptions,
+    now_unix_ms: u64,
+) -> Result<Option<ModelConfig>, Refusal> {
+    for output in &config.outputs {
+        let Some(name) = &output.label_file else { continue };
+        match read_small_contained(folder, name, options.limits.config_bytes)? {
+            None => config.warnings.push(format!(
+                "config.pbtxt line {}: the file {name:?} with the labels of {:?} is not there",
+                output.line, output.name
+            )),
+            Some((_, time)) if !time.is_settled(now_unix_ms, options.settle_ms) => return Ok(None),
+            Some((text, _)) => {
+                let labels: Arc<[String]> = text.lines().map(|line| line.trim_end().to_owned()).collect();
+                config.labels.insert(output.name.clone(), labels);
+            }
+        }
+    }
+    Ok(Some(config))
 }
 
 /// The digits of a folder name as a version; leading zeros would make two names of one version.

@@ -1,3 +1,5 @@
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use super::*;
 
 fn spec(name: &str, datatype: DataType, dims: &[i64]) -> TensorSpec {
@@ -54,4 +56,33 @@ fn a_successor_may_widen_inputs_and_keep_outputs() {
         check(x(), spec("z", DataType::Fp32, &[-1, 2])),
         Err(SignatureMismatch::Missing { side: "output", .. })
     ));
+}
+
+#[test]
+fn dimensions_of_one_come_and_go_and_nothing_else_does() {
+    let check = |shape: &[usize], from: &[i64], to: &[i64], expected: Option<&[usize]>| {
+        let dims = |dims: &[i64]| dims.iter().map(|d| usize::try_from(*d).ok()).collect::<Vec<_>>();
+        assert_eq!(without_ones(shape, &dims(from), &dims(to)).as_deref(), expected, "{shape:?} {from:?} {to:?}");
+    };
+    check(&[7, 1], &[-1, 1], &[-1], Some(&[7]));
+    check(&[7], &[-1], &[-1, 1], Some(&[7, 1]));
+    check(&[1, 1], &[-1, 1], &[-1], Some(&[1]));
+    check(&[3, 4], &[3, 4], &[1, 3, 1, 4, 1], Some(&[1, 3, 1, 4, 1]));
+    check(&[1, 3, 4], &[1, 3, 4], &[3, 4], Some(&[3, 4]));
+    check(&[1], &[1], &[], Some(&[]));
+    check(&[4], &[4], &[2, 2], None);
+    check(&[2, 2], &[2, 2], &[2], None);
+    check(&[2], &[2, 2], &[2, 2], None);
+}
+
+#[test]
+fn a_reshaped_tensor_holds_the_same_bytes() {
+    let raw = Bytes::from(vec![7; 24]);
+    let tensor = Tensor::new("x", DataType::Fp32, vec![6], Data::Raw(raw.clone())).unwrap();
+    let reshaped = tensor.clone().reshaped(vec![2, 3]).unwrap();
+    assert_eq!(reshaped.shape(), [2, 3]);
+    let Data::Raw(moved) = reshaped.data() else { unreachable!("raw data stay raw") };
+    assert_eq!(moved.as_ptr(), raw.as_ptr());
+    assert!(matches!(tensor.clone().reshaped(vec![4]), Err(TensorError::Size { expected: 4, actual: 6, .. })));
+    assert!(matches!(tensor.reshaped(vec![usize::MAX, 2]), Err(TensorError::ShapeOverflow(_))));
 }

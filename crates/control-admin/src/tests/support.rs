@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_serving::engine::{Artifact, Engine, LoadError, RunControl, Runner};
-use base_serving::lane::{Job, JobError, Lane, Report, Submission};
+use base_serving::lane::{JobError, Lane, Submission};
 use base_serving::{InFlightMark, Snapshot, SnapshotCell};
 use base_types::{Digest, FaultKind, SystemClock};
 use control_config::WatchOptions;
@@ -16,7 +16,7 @@ use control_loop::{Connections, Control, Loader, Settings};
 use control_registry::journal::Journal;
 use control_registry::repository::ScanOptions;
 use serde_json::Value;
-use testkit::fake::{FakeEngine, FakeRunner};
+use testkit::fake::{FakeEngine, FakeLane, FakeRunner, report};
 use testkit::onnx::affine4;
 use testkit::repository::Repository;
 use tokio::net::TcpListener;
@@ -184,7 +184,10 @@ impl Loader for Inline {
     }
 
     fn lane(&self, runner: Arc<dyn Runner>) -> Arc<dyn Lane> {
-        Arc::new(InlineLane(runner))
+        Arc::new(FakeLane::new(move |job| {
+            let result = runner.run(&job.inputs, &job.outputs, &RunControl::default());
+            Submission::Finished(report(result.map_err(|e| JobError::Fault(FaultKind::Run, format!("{e:?}")))))
+        }))
     }
 
     fn mark(&self, _: Digest) -> Option<Arc<dyn InFlightMark>> {
@@ -198,18 +201,4 @@ impl Loader for Inline {
     }
 
     fn trim(&self) {}
-}
-
-struct InlineLane(Arc<dyn Runner>);
-
-impl Lane for InlineLane {
-    fn submit(&self, job: Job) -> Submission {
-        let result = self.0.run(&job.inputs, &job.outputs, &RunControl::default());
-        let result = result.map_err(|e| JobError::Fault(FaultKind::Run, format!("{e:?}")));
-        Submission::Finished(Report { result, queue: Duration::ZERO, run: Duration::ZERO })
-    }
-
-    fn waiting(&self) -> usize {
-        0
-    }
 }

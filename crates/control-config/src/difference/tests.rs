@@ -111,3 +111,17 @@ proptest! {
         prop_assert_eq!(diff(&one, &other).is_empty(), meaning(&one) == meaning(&other));
     }
 }
+
+#[test]
+fn names_of_inputs_and_outputs_are_compared_by_version() {
+    let old = config("[models.m]\nstable = 1\nversions.2 = { outputs = { y = \"z\" } }\n");
+    let new = config("[models.m]\nstable = 1\nversions.2 = { outputs = { y = \"w\" }, inputs = { x = \"a\" } }\n");
+    let texts: Vec<String> = diff(&old, &new).iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "m: names of the inputs of version 2 is added: { \"x\" = \"a\" }",
+            "m: names of the outputs of version 2 changes from { \"y\" = \"z\" } to { \"y\" = \"w\" }",
+        ]
+    );
+}

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::url::check_url;
-use super::{EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings, RepositorySettings, parse_address};
+use super::{
+    BucketSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings, MetricsAlias, RepositorySettings,
+    is_bucket, parse_address,
+};
 use crate::document::Report;
 use crate::reader::{Section, put};
 use crate::{Code, WatchOptions};
@@ -20,7 +23,7 @@ const WEBHOOKS_MAX: usize = 8;
 /// Reads the whole file.
 pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<'_>) -> GatewayConfig {
     let mut config = GatewayConfig {
-        model_repository: path(&mut root, "model_repository", folder, report),
+        model_repository: repository_place(&mut root, folder, report),
         state_dir: path(&mut root, "state_dir", folder, report),
         routing: path(&mut root, "routing", folder, report),
         ..GatewayConfig::default()
@@ -28,8 +31,15 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
     put(&mut config.follow_latest, root.take("follow_latest").and_then(|item| item.flag(report)));
     put(&mut config.follow_share, root.take("follow_share").and_then(|item| item.number_in(0.001..=1.0, report)));
     put(&mut config.confirm_after, time(&mut root, "confirm_after_ms", 0..=7 * DAY_MS, report));
+    put(&mut config.model_control, root.take("model_control").and_then(|item| item.flag(report)));
+    put(&mut config.metrics_aliases, aliases(&mut root, report));
     if let Some(mut section) = root.take_section("http", report) {
         put(&mut config.http, address(&mut section, report));
+        section.finish(report);
+    }
+    put(&mut config.grpc_on_http, root.take("grpc_on_http").and_then(|item| item.flag(report)));
+    if let Some(mut section) = root.take_section("grpc", report) {
+        put(&mut config.grpc, address(&mut section, report));
         section.finish(report);
     }
     if let Some(mut section) = root.take_section("metrics", report) {
@@ -55,6 +65,9 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
     if let Some(section) = root.take_section("repository", report) {
         repository(section, &mut config.repository, report);
     }
+    if let Some(section) = root.take_section("bucket", report) {
+        bucket(section, &mut config.bucket, report);
+    }
     if let Some(section) = root.take_section("watch", report) {
         watch(section, &mut config.watch, report);
     }
@@ -68,6 +81,11 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
     }
     root.finish(report);
     config
+}
+
+fn aliases(root: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<MetricsAlias>> {
+    let words = [("triton", MetricsAlias::Triton), ("openvino", MetricsAlias::OpenVino)];
+    root.take("metrics_aliases")?.list(report)?.iter().map(|item| item.one_of(&words, report)).collect()
 }
 
 fn limits(mut section: Section<'_>, limits: &mut EdgeLimits, report: &mut Report<'_>) {
@@ -91,6 +109,13 @@ fn repository(mut section: Section<'_>, settings: &mut RepositorySettings, repor
     section.finish(report);
 }
 
+fn bucket(mut section: Section<'_>, settings: &mut BucketSettings, report: &mut Report<'_>) {
+    put(&mut settings.poll, time(&mut section, "poll_ms", 50..=DAY_MS, report));
+    put(&mut settings.objects, count(&mut section, "objects", 1..=10_000_000, report));
+    put(&mut settings.cache_bytes, number(&mut section, "cache_bytes", 1..=BYTES_MAX, report));
+    section.finish(report);
+}
+
 fn watch(mut section: Section<'_>, options: &mut WatchOptions, report: &mut Report<'_>) {
     put(&mut options.poll, time(&mut section, "poll_ms", 50..=DAY_MS, report));
     put(&mut options.quiet, time(&mut section, "quiet_ms", 1..=10_000, report));
@@ -108,15 +133,25 @@ fn log(mut section: Section<'_>, settings: &mut LogSettings, report: &mut Report
     section.finish(report);
 }
 
+/// The model repository. The address of a bucket starts nowhere but at itself.
+fn repository_place(section: &mut Section<'_>, folder: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+    let text = path_text(section, "model_repository", report)?;
+    Some(if is_bucket(Path::new(text)) { PathBuf::from(text) } else { folder.join(text) })
+}
+
 fn path(section: &mut Section<'_>, key: &'static str, folder: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
+    // Joining an absolute path gives that path.
+    path_text(section, key, report).map(|text| folder.join(text))
+}
+
+fn path_text<'a>(section: &mut Section<'a>, key: &'static str, report: &mut Report<'_>) -> Option<&'a str> {
     let item = section.take(key)?;
     let text = item.text(report)?;
     if text.is_empty() || text.contains('\0') {
         item.flaw(Code::BadName, format!("{} is no path: {text:?}", item.path), None, report);
         return None;
     }
-    // Joining an absolute path gives that path.
-    Some(folder.join(text))
+    Some(text)
 }
 
 fn address(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<SocketAddr> {

@@ -51,11 +51,16 @@ routing = "../routing.toml"
 follow_latest = true
 follow_share = 0.25
 confirm_after_ms = 5
+model_control = true
+metrics_aliases = ["triton", "openvino"]
+grpc_on_http = true
 http.address = "0.0.0.0:9000"
+grpc.address = "0.0.0.0:9001"
 metrics.address = "localhost:0"
 admin = { address = "[::1]:9003", token_file = "token" }
 runtime = { library = "lib.so", allow_old = true, io_threads = 2, run_threads = 3 }
 log = { format = "json", level = "debug", access = true }
+bucket = { poll_ms = 60, objects = 7, cache_bytes = 8 }
 watch = { poll_ms = 100, quiet_ms = 10, events = false }
 webhook = { url = "https://hooks.example.com/x", timeout_ms = 9 }
 [limits]
@@ -82,7 +87,11 @@ version_bytes = 6
         follow_latest: true,
         follow_share: 0.25,
         confirm_after: ms(5),
+        model_control: true,
+        metrics_aliases: vec![MetricsAlias::Triton, MetricsAlias::OpenVino],
+        grpc_on_http: true,
         http: "0.0.0.0:9000".parse().unwrap(),
+        grpc: "0.0.0.0:9001".parse().unwrap(),
         metrics: "127.0.0.1:0".parse().unwrap(),
         admin: AdminSettings { address: "[::1]:9003".parse().unwrap(), token_file: Some("etc/token".into()) },
         runtime: RuntimeSettings { library: Some("etc/lib.so".into()), allow_old: true, io_threads: 2, run_threads: 3 },
@@ -103,6 +112,7 @@ version_bytes = 6
             model_file_bytes: 5,
             version_bytes: 6,
         },
+        bucket: BucketSettings { poll: ms(60), objects: 7, cache_bytes: 8 },
         watch: WatchOptions { poll: ms(100), quiet: ms(10), uses_events: false },
         log: LogSettings { format: LogFormat::Json, level: LogLevel::Debug, access: true },
         webhook: WebhookSettings { urls: vec!["https://hooks.example.com/x".to_owned()], timeout: ms(9) },
@@ -111,9 +121,19 @@ version_bytes = 6
 }
 
 #[test]
+fn the_address_of_a_bucket_is_no_path_below_the_file() {
+    let repository = |text: &str| parse(text).unwrap().value.model_repository.unwrap();
+    assert_eq!(repository("model_repository = \"s3://bucket/a/b\"").to_str(), Some("s3://bucket/a/b"));
+    assert_eq!(repository("model_repository = \"file:///srv/models\"").to_str(), Some("file:///srv/models"));
+    let bucket = GatewayConfig { model_repository: Some("s3://b".into()), ..GatewayConfig::default() };
+    assert_eq!(bucket.check(), [SettingError::BucketWithoutState]);
+    assert_eq!(GatewayConfig { state_dir: Some("state".into()), ..bucket }.check(), []);
+}
+
+#[test]
 fn every_problem_is_reported_with_its_place() {
     let text = "model_repositry = \"x\"\nstate_dir = \"\"\nhttp = { address = \"8000\" }\n[admin]\naddress = 8003\n\
-        [limits]\nbody_bytes = 0\nconnections = 1.5\n[log]\nlevel = \"warning\"\n[webhook]\nurl = [\"ftp://x\", 3]\n[grpc]\n";
+        [limits]\nbody_bytes = 0\nconnections = 1.5\n[log]\nlevel = \"warning\"\n[webhook]\nurl = [\"ftp://x\", 3]\n[rpc]\n";
     let expected = [
         "1 unknown-key",
         "2 bad-name",

@@ -6,6 +6,7 @@ const MODEL: &str = "models.<name>";
 const ARMS: &str = "models.<name>.arms";
 const RULES: &str = "models.<name>.rules";
 const WHEN: &str = "models.<name>.rules.when";
+const VERSIONS: &str = "models.<name>.versions.<version>";
 const GUARDRAIL: &str = "models.<name>.guardrail";
 const WEIGHTS: &str = "models.<name>.guardrail.weights";
 const WINDOW: &str = "models.<name>.guardrail.window";
@@ -69,6 +70,13 @@ pub(super) const ROWS: &[Row] = &[
     row(MODEL, "retry_reserve", "0 to 1000000", "32", "Fallbacks that are always covered."),
     row(MODEL, "guardrail", "table", "", "How the versions under trial are judged."),
     row(
+        MODEL,
+        "versions",
+        "table of version or label = table",
+        "",
+        "Versions whose inputs or outputs callers call otherwise than the graph does, so that a successor which renames them serves the same callers. Edits act at once, without a new load.",
+    ),
+    row(
         ARMS,
         "name",
         "text",
@@ -77,6 +85,14 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(ARMS, "version", "version or label", "", "The version behind the arm."),
     row(ARMS, "weight", "number of at least 0", "", "Its weight."),
+    row(
+        VERSIONS,
+        "inputs",
+        "table of callers' name = graph's name",
+        "",
+        "What callers call the inputs of this version, as in `{ x = \"image\" }`. What is not named keeps the graph's name.",
+    ),
+    row(VERSIONS, "outputs", "table of callers' name = graph's name", "", "The same for the outputs."),
     row(RULES, "name", "text", "", "Its name in explanations. Default: `rule` and its position."),
     row(RULES, "when", "condition or list of up to 16", "", "The conditions; all of them must hold."),
     row(RULES, "use", "version or label", "", "Sends the request to one version."),

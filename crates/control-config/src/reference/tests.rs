@@ -16,6 +16,7 @@ fn routing_with(table: &str, line: &str) -> String {
             format!("{model}stable = 1\n[[models.fraud.rules]]\nwhen = {{ header = \"a\", present = true }}\n{line}\n")
         }
         ".rules.when" => format!("{model}stable = 1\nrules = [{{ use = 1, when = {{ {line} }} }}]\n"),
+        ".versions.<version>" => format!("{model}[models.fraud.versions.4]\n{line}\n"),
         ".guardrail" => format!("{model}[models.fraud.guardrail]\n{line}\n"),
         ".guardrail.weights" => format!("{model}[models.fraud.guardrail.weights]\n{line}\n"),
         ".guardrail.window" => {
@@ -66,7 +67,8 @@ fn the_reference_holds_the_keys_that_are_read_and_no_others() {
         let hint = unknown.hint.as_ref().unwrap().strip_prefix("known here: ").unwrap();
         let mut known: BTreeSet<&str> = hint.split(", ").collect();
         if (file, table) == (File::Gateway, "") {
-            let sections = ["http", "metrics", "admin", "runtime", "limits", "repository", "watch", "log", "webhook"];
+            let sections =
+                ["http", "grpc", "metrics", "admin", "runtime", "limits", "repository", "watch", "log", "webhook"];
             sections.iter().for_each(|section| assert!(known.remove(section), "{section}"));
         }
         assert_eq!(known, keys, "{table}");

@@ -4,7 +4,7 @@ use base_routing::Split;
 use base_types::Version;
 
 use super::versions::{Labels, labels, split, version};
-use super::{Defaults, ModelBlock, guardrail, limits, overlap, rules, sources};
+use super::{Defaults, ModelBlock, contracts, guardrail, limits, overlap, rules, sources};
 use crate::Code;
 use crate::document::Report;
 use crate::reader::{Section, put};
@@ -13,6 +13,7 @@ use crate::reader::{Section, put};
 pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut Report<'_>) -> ModelBlock {
     let labels = labels(&mut section, report);
     let (stable, split) = versions(&mut section, &labels, report);
+    let contracts = contracts::contracts(&mut section, &labels, report);
     let mut block = ModelBlock {
         stable,
         split,
@@ -21,6 +22,7 @@ pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut 
         limits: defaults.limits.clone(),
         guardrail: defaults.guardrail,
         labels,
+        contracts,
     };
     let rules = rules::rules(&mut section, &block.labels, report);
     overlap::warn(&rules, report);

@@ -11,6 +11,7 @@ use control_rollout::{LatencyBound, Mode, OnSharedIncident};
 use super::*;
 use crate::samples::{block, config, model, parse, version};
 
+mod contracts;
 mod random;
 
 const SAMPLE: &str = r#"
@@ -345,7 +346,7 @@ fn shipped_files_are_accepted_without_a_warning() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let examples = std::fs::read_dir(root.join("config/examples")).unwrap().map(|e| e.unwrap().path());
     let files: Vec<_> = examples.chain([root.join("config/routing.toml")]).collect();
-    assert_eq!(files.len(), 5);
+    assert_eq!(files.len(), 6);
     for file in files {
         let parsed = parse_routing(&file, &std::fs::read(&file).unwrap()).unwrap_or_else(|e| panic!("{e}"));
         assert!(parsed.warnings.is_empty(), "{:?}", parsed.warnings);

@@ -157,7 +157,8 @@ fn checked(item: &Item<'_>, mut arms: Arms, report: &mut Report<'_>) -> Option<S
     None
 }
 
-fn resolve(word: &str, place: &Item<'_>, labels: &Labels, report: &mut Report<'_>) -> Option<Version> {
+/// The version that a number or label means.
+pub(super) fn resolve(word: &str, place: &Item<'_>, labels: &Labels, report: &mut Report<'_>) -> Option<Version> {
     match word.parse() {
         Ok(Selector::Version(version)) => Some(version),
         Ok(Selector::Label(label)) => labels.get(&label).copied().or_else(|| {

@@ -1,5 +1,6 @@
 //! Random lives: whatever operators, versions and faults do, in whatever order, what must hold holds.
 
+use base_serving::ChangeKind::{Load, Unload};
 use base_types::OutcomeClass::{Ok as Good, VersionFault};
 use control_loop::Operation;
 
@@ -28,7 +29,7 @@ fn check(world: &World, had_route: &mut bool) {
 /// Does something. Says whether the process lives on.
 fn step(world: &mut World, random: &mut fastrand::Rng) -> bool {
     let n = random.u64(1..=N_VERSIONS);
-    match random.u8(0..12) {
+    match random.u8(0..14) {
         0 => world.publish(n),
         1 if n > 1 => drop(world.repository.remove(crate::world::MODEL, n)),
         2 | 3 => drop(world.canary(n, random.f64() * 0.98 + 0.01)),
@@ -44,6 +45,8 @@ fn step(world: &mut World, random: &mut fastrand::Rng) -> bool {
             let text = if n == m { format!("[models.m]\nstable = {n}\n") } else { text };
             std::fs::write(world.routing_path(), text).unwrap();
         }
+        11 => drop(world.change(Unload, Some(n))),
+        12 => drop(world.change(Load, Some(n))),
         _ => {
             if random.bool() {
                 world.stop();

@@ -9,6 +9,7 @@
 )]
 
 mod chance;
+mod memory;
 mod world;
 
 use std::time::Duration;

@@ -8,33 +8,22 @@ use std::time::{Duration, Instant};
 use base_metrics::Metrics;
 use base_routing::Assignment;
 use base_serving::engine::{Artifact, LoadError, Runner};
-use base_serving::lane::{Job, JobError, Lane, Report, Submission};
-use base_serving::{Attempt, InFlightMark, Judge, OutcomeLedger, Rerun, ServingModel, Snapshot, SnapshotCell};
+use base_serving::lane::{JobError, Lane, Submission};
+use base_serving::{
+    Attempt, ChangeKind, ChangeRefused, ChangeRequest, InFlightMark, Judge, OutcomeLedger, Rerun, ServingModel,
+    Snapshot, SnapshotCell,
+};
 use base_types::{Clock, Digest, FaultKind, ModelName, Outcome, OutcomeClass, Reason, Selector, SystemClock, Version};
 use control_config::WatchOptions;
 use control_loop::{Connections, Control, ControlError, Done, Loader, Operation, Order, Refused, Settings, view};
 use control_registry::journal::{HistoryQuery, Journal, Row};
 use control_registry::repository::ScanOptions;
-use testkit::fake::FakeRunner;
+use testkit::fake::{FakeLane, FakeRunner, report};
 use testkit::onnx;
 use testkit::repository::Repository;
 
 pub const MODEL: &str = "m";
 const PATIENCE: Duration = Duration::from_secs(20);
-
-struct DirectLane(Arc<dyn Runner>);
-
-impl Lane for DirectLane {
-    fn submit(&self, job: Job) -> Submission {
-        let result = self.0.run(&job.inputs, &job.outputs, &job.control);
-        let result = result.map_err(|e| JobError::Fault(FaultKind::Run, e.to_string()));
-        Submission::Finished(Report { result, queue: Duration::ZERO, run: Duration::ZERO })
-    }
-
-    fn waiting(&self) -> usize {
-        0
-    }
-}
 
 struct FakeLoader;
 
@@ -44,7 +33,10 @@ impl Loader for FakeLoader {
     }
 
     fn lane(&self, runner: Arc<dyn Runner>) -> Arc<dyn Lane> {
-        Arc::new(DirectLane(runner))
+        Arc::new(FakeLane::new(move |job| {
+            let result = runner.run(&job.inputs, &job.outputs, &job.control);
+            Submission::Finished(report(result.map_err(|e| JobError::Fault(FaultKind::Run, e.to_string()))))
+        }))
     }
 
     fn mark(&self, _: Digest) -> Option<Arc<dyn InFlightMark>> {
@@ -199,6 +191,12 @@ impl World {
         let reason = Some("a test says so".to_owned());
         let order = Order { model: model(), operation, actor: "tester".to_owned(), reason };
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(self.control().order(order))
+    }
+
+    /// What a caller of the data plane may order; returns when the work is done.
+    pub fn change(&self, kind: ChangeKind, n: Option<u64>) -> Result<(), ChangeRefused> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.control().request(kind, &model(), n.map(version)))
     }
 
     pub fn canary(&self, n: u64, share: f64) -> Result<Done, Refused> {

@@ -1,7 +1,9 @@
 //! Entries as columns, changes as JSON. This is the one place that knows how decisions look on disk; the JSON words
 //! must stay readable for every later release.
 
-use base_types::{Candidate, Change, Digest, Generation, ModelName, Phase, Quarantine, Stance, Version, VersionId};
+use base_types::{
+    Candidate, Change, Digest, Generation, ModelName, Phase, Quarantine, Residence, Stance, Version, VersionId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::JournalError;
@@ -60,6 +62,11 @@ enum StoredChange {
     },
     Released {
         digest: String,
+    },
+    Residence {
+        model: String,
+        version: Option<u64>,
+        residence: String,
     },
 }
 
@@ -145,6 +152,11 @@ fn store(change: &Change) -> StoredChange {
             since_unix_ms: quarantine.since_unix_ms,
         },
         Change::Released { digest } => StoredChange::Released { digest: digest.to_string() },
+        Change::Residence { model, version, residence } => StoredChange::Residence {
+            model: model.to_string(),
+            version: version.map(Version::get),
+            residence: residence.as_str().to_owned(),
+        },
     }
 }
 
@@ -173,6 +185,12 @@ fn restore(stored: StoredChange) -> Result<Change, String> {
             quarantine: Quarantine { id: id(&model, version)?, cause, since_unix_ms },
         },
         StoredChange::Released { digest: text } => Change::Released { digest: digest(&text)? },
+        StoredChange::Residence { model: name, version: number, residence } => Change::Residence {
+            model: model(&name)?,
+            version: number.map(version).transpose()?,
+            residence: Residence::parse(&residence)
+                .ok_or_else(|| format!("has the unknown residence {residence:?}"))?,
+        },
     })
 }
 

@@ -41,6 +41,10 @@ actions! {
     LoadRefused = "load_refused",
     /// A version was taken out of memory.
     Unloaded = "unloaded",
+    /// A caller asked for a model or version to be in memory.
+    LoadOrdered = "load_ordered",
+    /// A caller asked for a model or version to be out of memory.
+    UnloadOrdered = "unload_ordered",
     /// A version's folder is gone.
     Removed = "removed",
     /// A routing file came into force.
@@ -53,8 +57,6 @@ actions! {
     CanaryStarted = "canary_started",
     /// The share of a version under judgement was changed.
     CanaryResized = "canary_resized",
-    /// A version under judgement was withdrawn without blame.
-    CanaryAborted = "canary_aborted",
     /// A version took over, not yet for good.
     Promoted = "promoted",
     /// A promotion became final.
@@ -67,8 +69,6 @@ actions! {
     RolledBackTo = "rolled_back_to",
     /// A verdict that moved no traffic.
     Verdict = "verdict",
-    /// A digest was barred.
-    Quarantined = "quarantined",
     /// A person released a digest.
     Released = "released",
     /// An earlier decision gave way to an edit of the routing file.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use base_types::{Candidate, Change, ModelName, Phase, Quarantine, Stance, Version, VersionId};
+use base_types::{Candidate, Change, ModelName, Phase, Quarantine, Residence, Stance, Version, VersionId};
 use tempfile::TempDir;
 
 use super::*;
@@ -24,6 +24,11 @@ fn digest(byte: u8) -> Digest {
 
 fn entry(action: Action, changes: Vec<Change>) -> Entry {
     Entry { changes, ..Entry::new(1_000, "test", action) }
+}
+
+fn residence(model: &str, version: Option<u64>, residence: Residence) -> Change {
+    let model = ModelName::new(model).unwrap();
+    Change::Residence { model, version: version.and_then(Version::new), residence }
 }
 
 /// A life with every kind of change in it; the entries in order.
@@ -59,9 +64,12 @@ fn story() -> Vec<Entry> {
         entry(Action::StableChosen, vec![stance(None, Phase::Settled, None), Change::Confirmed { id: id("iris", 1) }]),
         entry(Action::CanaryStarted, vec![stance(candidate, Phase::Canary, Some(3))]),
         rolled_back,
-        entry(Action::Quarantined, vec![Change::Quarantined { digest: digest(3), quarantine }]),
+        entry(Action::RolledBack, vec![Change::Quarantined { digest: digest(3), quarantine }]),
         entry(Action::Released, vec![Change::Released { digest: digest(3) }]),
         entry(Action::StanceSuperseded, vec![Change::StanceCleared { model: id("rose", 1).model }]),
+        entry(Action::UnloadOrdered, vec![residence("iris", Some(1), Residence::Unloaded)]),
+        entry(Action::UnloadOrdered, vec![residence("rose", None, Residence::Unloaded)]),
+        entry(Action::LoadOrdered, vec![residence("rose", Some(2), Residence::Loaded)]),
     ]
 }
 
@@ -87,7 +95,7 @@ fn a_fresh_state_directory_is_empty_and_clean() {
         pending_quarantines: Vec::new(),
     };
     assert_eq!(recovered, expected);
-    assert_eq!(journal.head(), Head::default());
+    assert_eq!(journal.head, Head::default());
 }
 
 #[test]
@@ -110,7 +118,7 @@ fn reopening_folds_the_same_decisions() {
     let story = story();
     let (mut journal, _) = open(&dir);
     journal.append_all(&story[..3], None).unwrap();
-    journal.accept_routing(&entry(Action::ConfigAccepted, Vec::new()), "[models]").unwrap();
+    journal.append_all(&[entry(Action::ConfigAccepted, Vec::new())], Some("[models]")).unwrap();
     // Dropping without closing is what kill -9 leaves.
     drop(journal);
     let (mut journal, recovered) = open(&dir);
@@ -118,12 +126,12 @@ fn reopening_folds_the_same_decisions() {
     assert_eq!((recovered.boots, recovered.clean_shutdown), (2, false));
     assert_eq!(recovered.accepted_routing.as_deref(), Some("[models]"));
     journal.append_all(&story[3..], None).unwrap();
-    let head = journal.head();
+    let head = journal.head;
     journal.close().unwrap();
     let (journal, recovered) = open(&dir);
     assert_eq!(recovered.decisions, fold(&story));
     assert_eq!((recovered.boots, recovered.clean_shutdown), (3, true));
-    assert_eq!(journal.head(), head);
+    assert_eq!(journal.head, head);
     assert!(recovered.decisions.is_quarantined(&id("iris", 2)));
     drop(journal);
     assert!(!open(&dir).1.clean_shutdown, "the mark of an orderly end holds for one start");

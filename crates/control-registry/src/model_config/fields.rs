@@ -1,16 +1,14 @@
 //! What each field of a `config.pbtxt` means here: honoured, a hint, or refused.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
-use base_types::{DataType, ModelName, Version};
+use base_types::{ModelName, Version};
 
-use super::text::{Field, Value};
-use super::{ConfiguredTensor, ModelConfig, VersionPolicy};
+use super::tensors::tensor;
+use super::text::Field;
+use super::values::{fields, mismatch, number, only, only_false, text, unsupported, warn};
+use super::{ModelConfig, VersionPolicy, hints, warmup};
 use crate::{Refusal, RefusalCode};
-
-/// Parameters of Triton's ONNX Runtime backend that change numbers, so ignoring them would change answers.
-const DECISIVE_PARAMETERS: [&str; 2] = ["session.set_denormal_as_zero", "optimization.enable_gelu_approximation"];
 
 /// Reads the fields of the file.
 pub(super) fn read(message: &[Field], model: &ModelName) -> Result<ModelConfig, Refusal> {
@@ -33,6 +31,13 @@ pub(super) fn read(message: &[Field], model: &ModelName) -> Result<ModelConfig, 
             return Err(Refusal::new(RefusalCode::ConfigMismatch, text));
         }
     }
+    let rows_max = config.max_batch_size.unwrap_or(1);
+    if let Some(sample) = config.warmups.iter().find(|sample| sample.batch_size as u64 > rows_max) {
+        let (name, rows) = (&sample.name, sample.batch_size);
+        let text =
+            format!("config.pbtxt: model_warmup {name:?} has a batch_size of {rows}, max_batch_size allows {rows_max}");
+        return Err(Refusal::new(RefusalCode::ConfigMismatch, text));
+    }
     Ok(config)
 }
 
@@ -51,17 +56,21 @@ fn top_field(config: &mut ModelConfig, field: &Field, model: &ModelName) -> Resu
         "input" => config.inputs.push(tensor(config.warnings.as_mut(), field, "input")?),
         "output" => config.outputs.push(tensor(config.warnings.as_mut(), field, "output")?),
         "version_policy" => config.version_policy = Some(version_policy(field)?),
-        "parameters" => {
-            check_parameter(field)?;
-            warn(&mut config.warnings, field);
+        "parameters" => hints::parameter(config, field)?,
+        "dynamic_batching" => hints::batching(config, field)?,
+        "instance_group" => hints::instances(config, field)?,
+        "model_warmup" => warmup::sample(config, field)?,
+        "response_cache" => {
+            for inner in fields(field)? {
+                only_false(inner, &["enable"])?;
+            }
         }
         "model_transaction_policy" => {
             for inner in fields(field)? {
                 only_false(inner, &["decoupled"])?;
             }
         }
-        "instance_group" | "dynamic_batching" | "optimization" | "model_warmup" | "metric_tags" | "model_metrics"
-        | "response_cache" | "runtime" => warn(&mut config.warnings, field),
+        "optimization" | "metric_tags" | "model_metrics" | "runtime" => warn(&mut config.warnings, field),
         "ensemble_scheduling"
         | "sequence_batching"
         | "batch_input"
@@ -77,35 +86,6 @@ fn top_field(config: &mut ModelConfig, field: &Field, model: &ModelName) -> Resu
         _ => return Err(unsupported(field, "is not a known field: remove it or correct its name")),
     }
     Ok(())
-}
-
-fn tensor(warnings: &mut Vec<String>, field: &Field, side: &str) -> Result<ConfiguredTensor, Refusal> {
-    let (mut name, mut datatype, mut dims) = (None, None, Vec::new());
-    let mut seen = BTreeSet::new();
-    for inner in fields(field)? {
-        if inner.name != "dims" && !seen.insert(inner.name.as_str()) {
-            return Err(mismatch(inner, "is given twice"));
-        }
-        match inner.name.as_str() {
-            "name" => name = Some(text(inner)?.to_owned()),
-            "data_type" => datatype = Some(data_type(inner)?),
-            "dims" => dims.push(dim(inner)?),
-            "format" if side == "input" => warn(warnings, inner),
-            "label_filename" if side == "output" => warn(warnings, inner),
-            "is_shape_tensor" | "is_non_linear_format_io" => only_false(inner, &[&inner.name])?,
-            "allow_ragged_batch" | "optional" if side == "input" => only_false(inner, &[&inner.name])?,
-            "reshape" => {
-                return Err(unsupported(
-                    inner,
-                    "would change answers and is not supported: give the dims the model has",
-                ));
-            }
-            _ => return Err(unsupported(inner, &format!("is not a known field of an {side}"))),
-        }
-    }
-    let name = name.filter(|name| !name.is_empty()).ok_or_else(|| mismatch(field, "has no name"))?;
-    let datatype = datatype.ok_or_else(|| mismatch(field, &format!("{name:?} has no data_type")))?;
-    Ok(ConfiguredTensor { name, datatype, dims, line: field.line })
 }
 
 fn version_policy(field: &Field) -> Result<VersionPolicy, Refusal> {
@@ -139,92 +119,4 @@ fn version_policy(field: &Field) -> Result<VersionPolicy, Refusal> {
         }
         _ => Err(unsupported(choice, "is no version policy known here")),
     }
-}
-
-/// A parameter is a message with a key and a value around a string.
-fn check_parameter(field: &Field) -> Result<(), Refusal> {
-    let inner = fields(field)?;
-    let key = inner.iter().find(|f| f.name == "key").map(text).transpose()?.unwrap_or_default();
-    let value = inner.iter().find(|f| f.name == "value").map(fields).transpose()?.unwrap_or_default();
-    let value = value.iter().find(|f| f.name == "string_value").map(text).transpose()?.unwrap_or_default();
-    if DECISIVE_PARAMETERS.contains(&key) && !matches!(value, "" | "0" | "false") {
-        return Err(unsupported(field, &format!("{key:?} would change answers and is not supported: remove it")));
-    }
-    Ok(())
-}
-
-fn data_type(field: &Field) -> Result<DataType, Refusal> {
-    let word = word(field)?;
-    let name = word.strip_prefix("TYPE_").unwrap_or_default();
-    let name = if name == "STRING" { "BYTES" } else { name };
-    DataType::parse(name)
-        .filter(|_| word != "TYPE_BYTES")
-        .ok_or_else(|| mismatch(field, &format!("{word} is not known")))
-}
-
-fn dim(field: &Field) -> Result<Option<usize>, Refusal> {
-    let word = word(field)?;
-    match word {
-        "-1" => Ok(None),
-        _ => word.parse().map(Some).map_err(|_| mismatch(field, &format!("must be -1 or a size, not {word}"))),
-    }
-}
-
-fn warn(warnings: &mut Vec<String>, field: &Field) {
-    warnings.push(format!("config.pbtxt line {}: {} is a hint that is not used here", field.line, field.name));
-}
-
-/// A field that may stand there as long as it says one of these.
-fn only(field: &Field, allowed: &[&str]) -> Result<(), Refusal> {
-    let value = text(field)?;
-    if allowed.contains(&value) {
-        return Ok(());
-    }
-    let named: Vec<&str> = allowed.iter().copied().filter(|allowed| !allowed.is_empty()).collect();
-    Err(unsupported(field, &format!("{value:?} is not supported, only {:?}", named.join(", "))))
-}
-
-/// A switch that may stand there as long as it is off.
-fn only_false(field: &Field, known: &[&str]) -> Result<(), Refusal> {
-    if !known.contains(&field.name.as_str()) {
-        return Err(unsupported(field, "is not a known field"));
-    }
-    match word(field)? {
-        "false" | "False" | "f" | "0" => Ok(()),
-        _ => Err(unsupported(field, "would change answers and is not supported: remove it or set it to false")),
-    }
-}
-
-fn number<T: FromStr>(field: &Field) -> Result<T, Refusal> {
-    let word = word(field)?;
-    word.parse().map_err(|_| mismatch(field, &format!("must be a non-negative number, not {word}")))
-}
-
-fn text(field: &Field) -> Result<&str, Refusal> {
-    match &field.value {
-        Value::Text(text) => Ok(text),
-        _ => Err(mismatch(field, "must be a quoted text")),
-    }
-}
-
-fn word(field: &Field) -> Result<&str, Refusal> {
-    match &field.value {
-        Value::Word(word) => Ok(word),
-        _ => Err(mismatch(field, "must be a number or a word without quotes")),
-    }
-}
-
-fn fields(field: &Field) -> Result<&[Field], Refusal> {
-    match &field.value {
-        Value::Message(fields) => Ok(fields),
-        _ => Err(mismatch(field, "must be a message in braces")),
-    }
-}
-
-fn unsupported(field: &Field, what: &str) -> Refusal {
-    Refusal::new(RefusalCode::ConfigUnsupported, format!("config.pbtxt line {}: {} {what}", field.line, field.name))
-}
-
-fn mismatch(field: &Field, what: &str) -> Refusal {
-    Refusal::new(RefusalCode::ConfigMismatch, format!("config.pbtxt line {}: {} {what}", field.line, field.name))
 }

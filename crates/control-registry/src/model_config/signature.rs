@@ -37,8 +37,7 @@ impl ModelConfig {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    /// The signature that callers are held to: the model's, with the dimensions the file fixes.
-    /// Call it once `check_signature` agreed.
+    /// The signature of the graph with the dimensions the file fixes. Call it once `check_signature` agreed.
     pub fn narrow(&self, signature: &Signature) -> Signature {
         let narrow = |specs: &[TensorSpec], configured: &[ConfiguredTensor]| {
             specs.iter().map(|spec| self.narrow_spec(spec, configured)).collect()
@@ -47,6 +46,29 @@ impl ModelConfig {
             inputs: narrow(&signature.inputs, &self.inputs),
             outputs: narrow(&signature.outputs, &self.outputs),
         }
+    }
+
+    /// The signature that callers are held to: that of [`ModelConfig::narrow`] with the shapes of the file, where a
+    /// `reshape` makes them differ. `None` where it does not.
+    pub fn shown(&self, narrowed: &Signature) -> Option<Signature> {
+        let has_reshape = |tensors: &[ConfiguredTensor]| tensors.iter().any(|tensor| tensor.reshape.is_some());
+        if !has_reshape(&self.inputs) && !has_reshape(&self.outputs) {
+            return None;
+        }
+        let show = |specs: &[TensorSpec], configured: &[ConfiguredTensor]| {
+            let one = |spec: &TensorSpec| {
+                let found = configured.iter().find(|tensor| tensor.name == spec.name);
+                match found.filter(|tensor| tensor.reshape.is_some()) {
+                    Some(tensor) => TensorSpec { dims: self.with_batch(&tensor.dims), ..spec.clone() },
+                    None => spec.clone(),
+                }
+            };
+            specs.iter().map(one).collect()
+        };
+        Some(Signature {
+            inputs: show(&narrowed.inputs, &self.inputs),
+            outputs: show(&narrowed.outputs, &self.outputs),
+        })
     }
 
     fn check_tensor(&self, side: &str, tensor: &ConfiguredTensor, specs: &[TensorSpec], problems: &mut Vec<String>) {
@@ -64,7 +86,7 @@ impl ModelConfig {
             problems.push(format!("config.pbtxt line {line}: {side} {name:?} is {here} here and {there} in the model"));
         }
         // A file may leave the dimensions to the model.
-        if tensor.dims.is_empty() {
+        if tensor.dims.is_empty() && tensor.reshape.is_none() {
             return;
         }
         let dims = self.full_dims(tensor);
@@ -85,10 +107,14 @@ impl ModelConfig {
         spec
     }
 
-    /// The dimensions of the file with the batch axis it leaves out.
+    /// The dimensions of the graph by the file, with the batch axis it leaves out.
     fn full_dims(&self, tensor: &ConfiguredTensor) -> Vec<Option<usize>> {
+        self.with_batch(tensor.reshape.as_ref().unwrap_or(&tensor.dims))
+    }
+
+    fn with_batch(&self, dims: &[Option<usize>]) -> Vec<Option<usize>> {
         let batch = self.max_batch_size.map(|_| None);
-        batch.into_iter().chain(tensor.dims.iter().copied()).collect()
+        batch.into_iter().chain(dims.iter().copied()).collect()
     }
 }
 

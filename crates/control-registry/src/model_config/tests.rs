@@ -8,6 +8,11 @@ fn parse(text: &str) -> Result<ModelConfig, Refusal> {
     ModelConfig::parse(text, &ModelName::new("iris").unwrap())
 }
 
+/// A warm-up with one input described like this.
+fn warm(input: &str) -> String {
+    format!("model_warmup {{ inputs {{ key: \"x\" value {{ {input} }} }} }}")
+}
+
 fn check_refused(text: &str, code: RefusalCode, part: &str) {
     let refusal = parse(text).unwrap_err();
     assert_eq!(refusal.code, code, "{text}: {refusal}");
@@ -42,12 +47,12 @@ fn a_typical_file_is_read() {
     assert_eq!(config.inputs[1].line, 8);
     assert_eq!(config.outputs[0].dims, [Some(3), None]);
     assert_eq!(config.version_policy, Some(VersionPolicy::Latest(2)));
-    let warned = ["label_filename", "instance_group", "dynamic_batching", "parameters"];
+    let warned = ["instance_group", "dynamic_batching", "parameters"];
     assert_eq!(config.warnings.len(), warned.len(), "{:?}", config.warnings);
     for (warning, name) in config.warnings.iter().zip(warned) {
         assert!(warning.contains(name), "{warning}");
     }
-    assert!(config.warnings[1].contains("line 12"), "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("line 12"), "{:?}", config.warnings);
 }
 
 #[test]
@@ -75,6 +80,15 @@ fn what_would_change_answers_is_refused_by_name_and_line() {
         ("max_bach_size: 3", "max_bach_size is not a known field"),
         ("parameters { key: \"session.set_denormal_as_zero\" value { string_value: \"1\" } }", "denormal"),
         ("version_policy { newest { } }", "newest"),
+        ("instance_group [ { count: 1 kind: KIND_GPU } ]", "KIND_GPU"),
+        ("instance_group { gpus: [ 0 ] }", "gpus"),
+        ("instance_group { colour: 1 }", "colour"),
+        ("response_cache { enable: true }", "enable"),
+        ("dynamic_batching { size: 3 }", "size"),
+        ("model_warmup { what: 3 }", "what"),
+        ("parameters { key: \"a\" valu { } }", "valu"),
+        ("input { name: \"x\" data_type: TYPE_FP32 dims: 4 reshape { shape: 4 shap: 1 } }", "shap"),
+        ("input { name: \"x\" data_type: TYPE_FP32 dims: -1 reshape { shape: 4 } }", "reshape"),
         ("input { name: \"x\" data_type: TYPE_FP32 dimz: 3 }", "dimz"),
     ] {
         check_refused(text, RefusalCode::ConfigUnsupported, part);
@@ -99,6 +113,19 @@ fn contradictions_are_refused() {
         ("version_policy { specific { versions: [ 0 ] } }", "positive"),
         ("name: iris", "quoted"),
         ("input: 3", "braces"),
+        ("output { name: \"y\" data_type: TYPE_FP32 label_filename: \"../labels\" }", "without folders"),
+        ("parameters { key: \"a\" value { } } parameters { key: \"a\" value { } }", "twice"),
+        ("model_warmup { name: \"w\" }", "no inputs"),
+        (warm("data_type: TYPE_FP32 dims: 4").as_str(), "needs one of"),
+        (warm("data_type: TYPE_FP32 dims: 4 zero_data: false").as_str(), "needs one of"),
+        (warm("dims: 4 zero_data: true").as_str(), "no data_type"),
+        (warm("data_type: TYPE_FP32 dims: -1 zero_data: true").as_str(), "non-negative"),
+        (warm("data_type: TYPE_FP32 dims: 99999999999 zero_data: true").as_str(), "elements"),
+        (warm("data_type: TYPE_FP32 dims: 4 input_data_file: \"/etc/passwd\"").as_str(), "without folders"),
+        (
+            "model_warmup { batch_size: 2 inputs { key: \"x\" value { data_type: TYPE_FP32 dims: 4 zero_data: true } } }",
+            "batch_size",
+        ),
     ] {
         check_refused(text, RefusalCode::ConfigMismatch, part);
     }
@@ -193,4 +220,127 @@ fn fixed_dimensions_narrow_what_callers_may_send() {
     let narrowed = config.narrow(&signature(None));
     assert_eq!(narrowed.inputs[0].dims, [None, Some(4), Some(9)]);
     assert_eq!(narrowed.outputs, signature(None).outputs);
+}
+
+#[test]
+fn what_is_not_used_is_kept_for_those_who_ask() {
+    let config = parse(
+        r#"
+max_batch_size: 16
+dynamic_batching { preferred_batch_size: [ 4, 8 ] max_queue_delay_microseconds: 100 preserve_ordering: true }
+instance_group [ { count: 2 kind: KIND_CPU name: "a" }, { kind: KIND_AUTO } ]
+parameters [ { key: "note" value { string_value: "by hand" } }, { key: "other" value { string_value: "1" } } ]
+optimization { graph { level: -1 } }
+response_cache { enable: false }
+"#,
+    )
+    .unwrap();
+    assert_eq!(config.batching, Some(Batching { preferred_sizes: vec![4, 8], delay_max_us: 100 }));
+    assert_eq!(config.instances, Some(3));
+    assert_eq!(config.parameters["note"], "by hand");
+    let told = |word: &str| config.warnings.iter().filter(|warning| warning.contains(word)).count();
+    assert_eq!([told("dynamic_batching is not used yet"), told("instance_group"), told("parameters")], [1, 2, 2]);
+    assert_eq!(told("optimization"), 1, "{:?}", config.warnings);
+}
+
+#[test]
+fn warm_up_samples_are_read() {
+    let config = parse(
+        r#"
+max_batch_size: 4
+model_warmup [
+  { name: "first" batch_size: 4 count: 3
+    inputs { key: "x" value { data_type: TYPE_FP32 dims: [ 3, 2 ] zero_data: true } }
+    inputs { key: "t" value { data_type: TYPE_STRING dims: 1 input_data_file: "texts.bin" } } },
+  { inputs { key: "x" value: { data_type: TYPE_INT64 dims: 4 random_data: true } } }
+]
+"#,
+    )
+    .unwrap();
+    let [first, second] = config.warmups.as_slice() else { panic!("{:?}", config.warmups) };
+    assert_eq!((first.name.as_str(), first.batch_size, first.count), ("first", 4, 3));
+    assert_eq!(first.inputs[0].dims, [3, 2]);
+    assert_eq!(first.inputs[1].data, WarmupData::File("texts.bin".to_owned()));
+    assert_eq!((second.batch_size, second.count, &second.inputs[0].data), (1, 1, &WarmupData::Random));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+}
+
+/// The shape of the densenet example of Triton's own model repository: reshapes on both sides, labels, no batching.
+#[test]
+fn a_reshape_that_adds_dimensions_of_one_is_honoured() {
+    let config = parse(
+        r#"
+platform: "onnxruntime_onnx"
+max_batch_size : 0
+input [
+  { name: "data_0" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 224, 224 ] reshape { shape: [ 1, 3, 224, 224 ] } }
+]
+output [
+  { name: "fc6_1" data_type: TYPE_FP32 dims: [ 1000 ] reshape { shape: [ 1, 1000, 1, 1 ] } label_filename: "densenet_labels.txt" }
+]
+"#,
+    )
+    .unwrap();
+    let spec = |name: &str, dims: &[i64]| TensorSpec {
+        name: name.to_owned(),
+        datatype: DataType::Fp32,
+        dims: dims.iter().map(|d| usize::try_from(*d).ok()).collect(),
+    };
+    let signature = |input: &[i64], output: &[i64]| Signature {
+        inputs: vec![spec("data_0", input)],
+        outputs: vec![spec("fc6_1", output)],
+    };
+    let graph = signature(&[1, 3, 224, 224], &[1, 1000, 1, 1]);
+    config.check_signature(&graph).unwrap();
+    assert_eq!(config.shown(&config.narrow(&graph)), Some(signature(&[3, 224, 224], &[1000])));
+    // A graph that takes any number of rows is held to the one row of the file.
+    let open = signature(&[-1, 3, 224, 224], &[-1, 1000, 1, 1]);
+    config.check_signature(&open).unwrap();
+    assert_eq!(config.narrow(&open), graph);
+    assert!(config.check_signature(&signature(&[3, 224, 224], &[1000])).is_err());
+    assert_eq!(config.outputs[0].label_file.as_deref(), Some("densenet_labels.txt"));
+}
+
+/// Models whose graph has nothing but the batch axis: callers send [batch, 1], the graph takes [batch].
+#[test]
+fn a_reshape_to_the_batch_axis_alone_is_honoured() {
+    let text =
+        |reshape: &str| format!("max_batch_size: 8 input {{ name: \"x\" data_type: TYPE_FP32 dims: [ 1 ] {reshape} }}");
+    let spec = |dims: Vec<Option<usize>>| TensorSpec { name: "x".to_owned(), datatype: DataType::Fp32, dims };
+    let signature = |dims| Signature { inputs: vec![spec(dims)], outputs: Vec::new() };
+    for reshape in ["reshape { shape: [ ] }", "reshape: { }"] {
+        let config = parse(&text(reshape)).unwrap();
+        let graph = signature(vec![None]);
+        config.check_signature(&graph).unwrap();
+        assert_eq!(config.narrow(&graph), graph);
+        assert_eq!(config.shown(&graph), Some(signature(vec![None, Some(1)])));
+    }
+    let same = parse(&text("reshape { shape: [ 1 ] }")).unwrap();
+    assert_eq!(same.shown(&signature(vec![None, Some(1)])), None, "it says what is so already");
+    same.check_signature(&signature(vec![None, Some(1)])).unwrap();
+}
+
+/// The shape of the identity examples: nothing but open dimensions, a batch axis, and hints.
+#[test]
+fn an_identity_model_of_a_triton_repository_is_read() {
+    let config = parse(
+        r#"
+backend: "onnxruntime"
+max_batch_size: 64
+dynamic_batching: {
+  preferred_batch_size: [ 16, 32 ],
+  max_queue_delay_microseconds: 500
+}
+input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+instance_group [ { count: 1 kind: KIND_CPU } ]
+version_policy: { specific: { versions: [ 1, 3 ] } }
+"#,
+    )
+    .unwrap();
+    let spec = |name: &str| TensorSpec { name: name.to_owned(), datatype: DataType::Fp32, dims: vec![None, None] };
+    let graph = Signature { inputs: vec![spec("INPUT0")], outputs: vec![spec("OUTPUT0")] };
+    config.check_signature(&graph).unwrap();
+    assert_eq!((config.narrow(&graph), config.shown(&graph)), (graph, None));
+    assert_eq!(config.batching.map(|b| (b.preferred_sizes, b.delay_max_us)), Some((vec![16, 32], 500)));
 }

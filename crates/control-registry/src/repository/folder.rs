@@ -34,6 +34,11 @@ pub(super) fn open_subfolder(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd
     Ok(openat(parent, name, FOLDER_FLAGS, Mode::empty())?)
 }
 
+/// A folder that is no link.
+pub(super) fn open_own_subfolder(parent: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+    Ok(openat(parent, name, FOLDER_FLAGS | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
 /// The entries of a folder in order of name; `None` when there are more than `max`. Names that are not UTF-8
 /// are shown with replacement characters, which no valid name contains.
 pub(super) fn list(folder: &OwnedFd, max: usize) -> io::Result<Option<Vec<Entry>>> {
@@ -149,6 +154,35 @@ fn open_beneath(folder: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
     }
 }
 
+/// Reads a small text file of a folder and when it last changed; `None` when there is none. What it says is shown to
+/// callers, so that no link is followed.
+pub(super) fn read_small_contained(
+    folder: &OwnedFd,
+    name: &str,
+    bytes_max: u64,
+) -> Result<Option<(String, Times)>, Refusal> {
+    let Some((file, stamp)) = open_contained(folder, name)? else { return Ok(None) };
+    let content = read_bounded(file, name, bytes_max)?;
+    let text = String::from_utf8(content);
+    let text = text.map_err(|_| Refusal::new(RefusalCode::ConfigSyntax, format!("{name} is not UTF-8 text")))?;
+    Ok(Some((text, stamp.times())))
+}
+
+/// Reads a file of a folder, following no link; `None` when there is none.
+pub(super) fn read_contained(folder: &OwnedFd, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, Refusal> {
+    open_contained(folder, name)?.map(|(file, _)| read_bounded(file, name, bytes_max)).transpose()
+}
+
+fn read_bounded(file: std::fs::File, name: &str, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    let mut content = Vec::new();
+    let read = file.take(bytes_max + 1).read_to_end(&mut content);
+    read.map_err(|error| unreadable(name, &error))?;
+    if content.len() as u64 > bytes_max {
+        return Err(Refusal::new(RefusalCode::TooLarge, format!("{name} is larger than {bytes_max} bytes")));
+    }
+    Ok(content)
+}
+
 /// Reads a small text file and when it last changed; `None` when there is none. A link is followed: nothing of
 /// `config.pbtxt` is handed to the runtime or shown to callers.
 pub(super) fn read_small(folder: &OwnedFd, name: &str, bytes_max: u64) -> Result<Option<(String, Times)>, Refusal> {
@@ -162,12 +196,7 @@ pub(super) fn read_small(folder: &OwnedFd, name: &str, bytes_max: u64) -> Result
     if file_type(&stat) != FileType::RegularFile {
         return Err(Refusal::new(RefusalCode::NotContained, format!("{name} is not a regular file")));
     }
-    let mut content = Vec::new();
-    std::fs::File::from(fd).take(bytes_max + 1).read_to_end(&mut content).map_err(refuse)?;
-    if content.len() as u64 > bytes_max {
-        return Err(Refusal::new(RefusalCode::TooLarge, format!("{name} is larger than {bytes_max} bytes")));
-    }
-    let text = String::from_utf8(content);
+    let text = String::from_utf8(read_bounded(std::fs::File::from(fd), name, bytes_max)?);
     let text = text.map_err(|_| Refusal::new(RefusalCode::ConfigSyntax, format!("{name} is not UTF-8 text")))?;
     Ok(Some((text, Times::new(&stat))))
 }

@@ -8,9 +8,9 @@ use base_serving::engine::{Artifact, ArtifactFile};
 use base_types::{Digest, ModelName, Version};
 use sha2::{Digest as _, Sha256};
 
-use super::folder::{VersionFolder, open_folder, open_subfolder, open_version};
+use super::folder::{VersionFolder, open_folder, open_own_subfolder, open_subfolder, open_version, read_contained};
 use super::stamp::{FileStamp, Stamp};
-use super::unreadable;
+use super::{WARMUP_FOLDER, unreadable};
 use crate::preflight::{self, ExternalFile, Facts};
 use crate::{Limits, Refusal, RefusalCode};
 
@@ -53,6 +53,19 @@ pub fn read_version(
     }
     let (artifact, facts) = read?;
     Ok(VersionFiles { artifact, digest: digest_of(hashes), facts })
+}
+
+/// Reads a file of input data for the warm-up out of a model's folder `warmup`.
+pub fn read_warmup(root: &Path, model: &ModelName, name: &str, bytes_max: u64) -> Result<Vec<u8>, Refusal> {
+    let missing = || {
+        let text = format!("the warm-up data {WARMUP_FOLDER}/{name} is missing: put it into the model's folder");
+        Refusal::new(RefusalCode::ConfigMismatch, text)
+    };
+    let open = || open_subfolder(&open_folder(root)?, model.as_str());
+    let model_folder = open().map_err(|error| unreadable("the model folder", &error))?;
+    // A link could lead to what its publisher could not read.
+    let folder = open_own_subfolder(&model_folder, WARMUP_FOLDER).map_err(|_| missing())?;
+    read_contained(&folder, name, bytes_max)?.ok_or_else(missing)
 }
 
 /// The digest of a version: SHA-256 over its files, sorted by the bytes of their paths, each as

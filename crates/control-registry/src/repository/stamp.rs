@@ -88,6 +88,10 @@ impl FileStamp {
         }
     }
 
+    pub(super) fn times(&self) -> Times {
+        self.times
+    }
+
     /// Links and devices could make us read what does not belong to the version, or wait forever.
     pub(super) fn check_kind(&self, name: &str) -> Result<(), Refusal> {
         let what = match (self.is_regular, self.is_link) {

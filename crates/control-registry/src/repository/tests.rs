@@ -10,6 +10,8 @@ use base_types::Digest;
 use sha2::Digest as _;
 use tempfile::TempDir;
 
+mod beside;
+
 /// A repository on disk, seen an hour later, when all of it has settled.
 struct Repository {
     root: TempDir,

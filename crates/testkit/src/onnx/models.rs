@@ -28,6 +28,16 @@ pub fn affine4_named(input: &str, output: &str, scale: f32, bias: f32) -> Vec<u8
         .model()
 }
 
+/// `x` FP32 of any batch of `dims` to `y` INT64, the shape of `x`: costs nothing, however large the input is.
+pub fn shape_of(dims: &[i64]) -> Vec<u8> {
+    let shape: Vec<i64> = [-1].iter().chain(dims).copied().collect();
+    Graph::new("shape_of")
+        .input("x", DataType::Fp32, Shape::Dims(&shape))
+        .output("y", DataType::Int64, Shape::Dims(&[shape.len() as i64]))
+        .node("Shape", "x", "y", &[])
+        .model()
+}
+
 /// `x` FP32 `[batch,16]` to `y` FP32 `[batch,3]`: the request's id, the version, and a checksum of the input, see
 /// [`Tag`]. All three are whole numbers that FP32 holds exactly, so one answer proves which version computed it and
 /// for which request, and neither a swapped answer nor a mixed batch goes unnoticed.

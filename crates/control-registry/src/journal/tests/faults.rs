@@ -119,7 +119,7 @@ fn a_cut_log_gives_a_prefix() {
         fs::write(journal_path(copy.path()), &main).unwrap();
         fs::write(wal(journal_path(copy.path())), &log[..cut]).unwrap();
         let (mut journal, recovered) = open(&copy);
-        let n = journal.head().seq as usize;
+        let n = journal.head.seq as usize;
         assert_eq!(recovered.decisions, folds[n], "cut at {cut}");
         let rows = journal.history(&HistoryQuery::default()).unwrap();
         assert!(rows.iter().rev().map(|row| &row.entry).eq(&story[..n]), "cut at {cut}");
@@ -147,7 +147,7 @@ fn a_full_disk_refuses_and_recovers() {
     let error = journal.append(&large).unwrap_err();
     assert!(matches!(error, JournalError::DiskFull), "{error:?}");
     assert!(error.is_storage());
-    assert!(!journal.is_read_only());
+    assert!(!journal.is_read_only);
     // The rollback itself needs no space.
     let trials = journal.trials();
     trials.begin(&digest(2)).unwrap();
@@ -156,7 +156,7 @@ fn a_full_disk_refuses_and_recovers() {
     assert_eq!(journal.append(&large).unwrap(), 2, "the refused entry left no trace");
     drop(journal);
     let (journal, recovered) = open(&dir);
-    assert_eq!(journal.head().seq, 2);
+    assert_eq!(journal.head.seq, 2);
     assert_eq!(recovered.pending_quarantines, [digest(2)]);
 }
 
@@ -168,7 +168,7 @@ fn a_failed_write_makes_the_journal_read_only() {
     let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_FSYNC);
     let error = journal.watch::<()>(Err(rusqlite::Error::SqliteFailure(failure, None))).unwrap_err();
     assert!(matches!(error, JournalError::Io(_)) && error.is_storage(), "{error:?}");
-    assert!(journal.is_read_only());
+    assert!(journal.is_read_only);
     for error in [
         journal.append(&story()[1]).unwrap_err(),
         journal.reserve_generations(Generation(9)).unwrap_err(),

@@ -145,6 +145,28 @@ pub(crate) const JOURNAL_PENDING: Entry =
 pub(crate) const WEBHOOKS: Entry = entry("switchrail_webhooks_total", Counter, &["result"], "Webhook calls by result.");
 pub(crate) const CONNECTIONS: Entry =
     entry("switchrail_connections", Gauge, &[], "Open connections of the data listener.");
+pub(crate) const BUCKET_LOOKS: Entry = entry(
+    "switchrail_bucket_looks_total",
+    Counter,
+    &["result"],
+    "Looks at the bucket of the model repository: ok, or failed where anything could not be listed or fetched.",
+);
+pub(crate) const BUCKET_SUCCESS: Entry = entry(
+    "switchrail_bucket_last_success_timestamp_seconds",
+    Gauge,
+    &[],
+    "When the view was last all that the bucket has; 0 without a bucket.",
+);
+pub(crate) const BUCKET_FETCHED: Entry =
+    entry("switchrail_bucket_fetched_bytes_total", Counter, &[], "Bytes fetched from the bucket.");
+pub(crate) const BUCKET_REFUSED: Entry = entry(
+    "switchrail_bucket_refused",
+    Gauge,
+    &[],
+    "Keys and versions of the bucket that are not taken; the log names them.",
+);
+pub(crate) const BUCKET_CACHE: Entry =
+    entry("switchrail_bucket_cache_bytes", Gauge, &[], "Bytes of the bucket's cache on disk.");
 pub(crate) const BUILD_INFO: Entry =
     entry("switchrail_build_info", Gauge, &["version", "runtime"], "Always 1; names the versions in its labels.");
 
@@ -179,6 +201,11 @@ pub fn catalog() -> Vec<Entry> {
         JOURNAL_PENDING,
         WEBHOOKS,
         CONNECTIONS,
+        BUCKET_LOOKS,
+        BUCKET_SUCCESS,
+        BUCKET_FETCHED,
+        BUCKET_REFUSED,
+        BUCKET_CACHE,
         BUILD_INFO,
     ]
 }

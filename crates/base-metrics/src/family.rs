@@ -44,6 +44,11 @@ pub(crate) struct Families {
     pub(crate) journal_pending: IntGauge,
     pub(crate) webhooks: IntCounterVec,
     pub(crate) connections: IntGauge,
+    pub(crate) bucket_looks: IntCounterVec,
+    pub(crate) bucket_success: Gauge,
+    pub(crate) bucket_fetched: IntCounter,
+    pub(crate) bucket_refused: IntGauge,
+    pub(crate) bucket_cache: IntGauge,
     pub(crate) build_info: IntGaugeVec,
 }
 
@@ -111,6 +116,11 @@ impl Families {
             journal_pending: b.int_gauge(catalog::JOURNAL_PENDING)?,
             webhooks: b.counters(catalog::WEBHOOKS)?,
             connections: b.int_gauge(catalog::CONNECTIONS)?,
+            bucket_looks: b.counters(catalog::BUCKET_LOOKS)?,
+            bucket_success: b.add(Gauge::new(catalog::BUCKET_SUCCESS.name, catalog::BUCKET_SUCCESS.help))?,
+            bucket_fetched: b.add(IntCounter::new(catalog::BUCKET_FETCHED.name, catalog::BUCKET_FETCHED.help))?,
+            bucket_refused: b.int_gauge(catalog::BUCKET_REFUSED)?,
+            bucket_cache: b.int_gauge(catalog::BUCKET_CACHE)?,
             build_info: b.int_gauges(catalog::BUILD_INFO)?,
             registry: b.0,
         })

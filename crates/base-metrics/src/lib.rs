@@ -1,12 +1,15 @@
 //! Every metric: name, type, unit, labels. Names and labels are decided here and nowhere else; nothing is
 //! decided *by* them. Handles are resolved once per version, so a request increments atomics and looks up nothing.
 
+mod alias;
 mod catalog;
 mod family;
 mod version;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use alias::Aliases;
+pub use alias::{Alias, AliasFigures, AliasSource};
 pub use catalog::{Entry, Kind, catalog};
 use family::Families;
 pub use version::VersionMetrics;
@@ -18,6 +21,7 @@ use prometheus::{Encoder, TextEncoder};
 #[derive(Clone)]
 pub struct Metrics {
     families: Arc<Families>,
+    aliases: Arc<OnceLock<Aliases>>,
 }
 
 /// The registry refused a metric: two of the same name, or an invalid one. A defect of the catalogue.
@@ -77,7 +81,7 @@ impl Metrics {
     pub fn new(build_version: &str, runtime_version: &str) -> Result<Self, MetricsError> {
         let families = Families::new()?;
         families.build_info.with_label_values(&[build_version, runtime_version]).set(1);
-        Ok(Self { families: Arc::new(families) })
+        Ok(Self { families: Arc::new(families), aliases: Arc::default() })
     }
 
     /// Resolves the handles of one version.
@@ -187,6 +191,30 @@ impl Metrics {
         self.families.webhooks.with_label_values(&[result]).inc();
     }
 
+    /// Counts a look at the bucket. `unix_seconds` when all it has is in the view now.
+    pub fn bucket_looked(&self, unix_seconds: Option<f64>) {
+        let result = if unix_seconds.is_some() { "ok" } else { "failed" };
+        self.families.bucket_looks.with_label_values(&[result]).inc();
+        if let Some(seconds) = unix_seconds {
+            self.families.bucket_success.set(seconds);
+        }
+    }
+
+    /// Counts bytes fetched from the bucket.
+    pub fn bucket_fetched(&self, bytes: u64) {
+        self.families.bucket_fetched.inc_by(bytes);
+    }
+
+    /// Sets how much of the bucket is not taken.
+    pub fn set_bucket_refused(&self, n_refused: usize) {
+        self.families.bucket_refused.set(n_refused as i64);
+    }
+
+    /// Sets the bytes of the bucket's cache.
+    pub fn set_bucket_cache_bytes(&self, bytes: u64) {
+        self.families.bucket_cache.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
     /// A connection of the data listener opened.
     pub fn connection_opened(&self) {
         self.families.connections.inc();
@@ -197,10 +225,19 @@ impl Metrics {
         self.families.connections.dec();
     }
 
+    /// Shows figures under other servers' names too. Set once, at start; a second call changes nothing.
+    pub fn set_aliases(&self, names: Vec<Alias>, source: AliasSource) {
+        let _first_stays = self.aliases.set(Aliases { names, source });
+    }
+
     /// Renders the text exposition format.
     pub fn render(&self) -> Result<Vec<u8>, MetricsError> {
         let mut text = Vec::with_capacity(64 * 1024);
-        TextEncoder::new().encode(&self.families.registry.gather(), &mut text)?;
+        let mut shown = self.families.registry.gather();
+        if let Some(aliases) = self.aliases.get() {
+            shown.extend(aliases.collect(&self.families));
+        }
+        TextEncoder::new().encode(&shown, &mut text)?;
         Ok(text)
     }
 

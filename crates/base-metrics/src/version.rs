@@ -99,11 +99,6 @@ impl VersionMetrics {
         self.in_flight.dec();
     }
 
-    /// The number of attempts under way.
-    pub fn in_flight(&self) -> i64 {
-        self.in_flight.get()
-    }
-
     /// Sets the number of attempts waiting.
     pub fn set_queue_depth(&self, n_waiting: usize) {
         self.queue_depth.set(n_waiting as i64);

@@ -1,14 +1,16 @@
-//! Outputs as the JSON answer of the Open Inference Protocol v2, written straight into bytes.
+//! Outputs as the answer of the Open Inference Protocol v2, in JSON that is written straight into bytes, or behind it.
 //!
 //! Data are flat, because some clients read nothing else. Who computed the answer stands at the top level, never
-//! on an output: an output with parameters is taken for a binary one. NaN and infinities become `null`, which
+//! on an output: clients take an output with parameters for a binary one, so only those have any. NaN and infinities become `null`, which
 //! clients read as NaN; no token for them is valid JSON.
 
 use std::io::{self, Write};
 
 use base_types::{Data, DataType, Tensor};
+use bytes::Bytes;
 use serde_json::ser::{CompactFormatter, Formatter};
 
+use crate::binary::tensor_bytes;
 use crate::error::EncodeError;
 
 /// What an answer says besides its outputs.
@@ -31,22 +33,52 @@ pub struct AnswerHead<'a> {
 /// Bytes of the longest JSON form of an element, by rough guess: enough that the buffer seldom grows.
 const ELEMENT_BYTES: usize = 12;
 const HEAD_BYTES: usize = 256;
+const OUTPUT_BYTES: usize = 128;
 
-/// Writes an answer.
-pub fn encode_answer(head: &AnswerHead<'_>, outputs: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
-    let mut json = Vec::with_capacity(HEAD_BYTES + outputs.iter().map(room).sum::<usize>());
-    for output in outputs {
-        check(output)?;
+/// How an output is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// As `data` in the JSON.
+    Json,
+    /// Behind the JSON.
+    Binary,
+}
+
+/// An answer in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncodedAnswer {
+    /// The JSON, then the outputs behind it. All of them together are the body.
+    pub pieces: Vec<Bytes>,
+    /// The length of the JSON where something follows it; it belongs into the header
+    /// `inference-header-content-length`.
+    pub json_bytes: Option<usize>,
+}
+
+/// Writes an answer. The bytes of binary outputs are handed on as they are.
+///
+/// # Errors
+/// An output has no such form.
+pub fn encode_answer(head: &AnswerHead<'_>, outputs: &[(Tensor, Form)]) -> Result<EncodedAnswer, EncodeError> {
+    let mut tails = Vec::with_capacity(outputs.len());
+    for (output, form) in outputs {
+        tails.push(match form {
+            Form::Json => check(output).map(|()| None)?,
+            Form::Binary => Some(tensor_bytes(output)?),
+        });
     }
+    let room = outputs.iter().filter(|(_, form)| *form == Form::Json).map(|(output, _)| room(output)).sum::<usize>();
+    let mut json = Vec::with_capacity(HEAD_BYTES + OUTPUT_BYTES * outputs.len() + room);
     // Writing to a vector cannot fail.
-    if write_answer(&mut json, head, outputs).is_err() {
+    if write_answer(&mut json, head, outputs.iter().map(|(output, _)| output).zip(&tails)).is_err() {
         json.clear();
     }
-    Ok(json)
+    let has_tail = tails.iter().flatten().any(|tail| !tail.is_empty());
+    let json_bytes = has_tail.then_some(json.len());
+    Ok(EncodedAnswer { pieces: [json.into()].into_iter().chain(tails.into_iter().flatten()).collect(), json_bytes })
 }
 
 fn room(output: &Tensor) -> usize {
-    64 + output.name().len() + output.data_bytes() + output.element_count() * ELEMENT_BYTES
+    output.data_bytes() + output.element_count() * ELEMENT_BYTES
 }
 
 /// Whether an output has a JSON form.
@@ -64,7 +96,11 @@ fn check(output: &Tensor) -> Result<(), EncodeError> {
     }
 }
 
-fn write_answer(json: &mut Vec<u8>, head: &AnswerHead<'_>, outputs: &[Tensor]) -> io::Result<()> {
+fn write_answer<'a>(
+    json: &mut Vec<u8>,
+    head: &AnswerHead<'_>,
+    outputs: impl Iterator<Item = (&'a Tensor, &'a Option<Bytes>)>,
+) -> io::Result<()> {
     json.extend_from_slice(b"{\"model_name\":");
     write_text(json, head.model)?;
     json.extend_from_slice(b",\"model_version\":\"");
@@ -81,17 +117,17 @@ fn write_answer(json: &mut Vec<u8>, head: &AnswerHead<'_>, outputs: &[Tensor]) -
     json.extend_from_slice(b",\"switchrail_reason\":");
     write_text(json, head.reason)?;
     json.extend_from_slice(b"},\"outputs\":[");
-    for (index, output) in outputs.iter().enumerate() {
+    for (index, (output, tail)) in outputs.enumerate() {
         if index > 0 {
             json.push(b',');
         }
-        write_output(json, output)?;
+        write_output(json, output, tail.as_ref())?;
     }
     json.extend_from_slice(b"]}");
     Ok(())
 }
 
-fn write_output(json: &mut Vec<u8>, output: &Tensor) -> io::Result<()> {
+fn write_output(json: &mut Vec<u8>, output: &Tensor, tail: Option<&Bytes>) -> io::Result<()> {
     json.extend_from_slice(b"{\"name\":");
     write_text(json, output.name())?;
     json.extend_from_slice(b",\"datatype\":\"");
@@ -102,6 +138,12 @@ fn write_output(json: &mut Vec<u8>, output: &Tensor) -> io::Result<()> {
             json.push(b',');
         }
         CompactFormatter.write_u64(json, *dimension as u64)?;
+    }
+    if let Some(tail) = tail {
+        json.extend_from_slice(b"],\"parameters\":{\"binary_data_size\":");
+        CompactFormatter.write_u64(json, tail.len() as u64)?;
+        json.extend_from_slice(b"}}");
+        return Ok(());
     }
     json.extend_from_slice(b"],\"data\":[");
     match output.data() {

@@ -1,10 +1,36 @@
-//! The small documents of the protocol: health, metadata and errors.
+//! The small documents of the protocol: health, metadata and errors; configuration, statistics, the repository and
+//! settings are in files of their own.
 
-use base_types::{Signature, TensorSpec};
+use base_types::DataType;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
 
-/// What every model is, as Triton names it.
-const PLATFORM: &str = "onnxruntime_onnx";
+mod config;
+mod repository;
+mod settings;
+mod statistics;
+
+pub use config::{BatchingView, ConfigView, VersionsView, model_config};
+pub use repository::{IndexLine, decode_change, decode_index, repository_index};
+pub use settings::{SettingValue, decode_settings, settings};
+pub use statistics::{CountNs, StatisticsView, statistics};
+
+/// Why a body is not what its route asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the body is not what this route asks for: {0}")]
+pub struct DocumentError(pub(crate) String);
+
+/// An input or output as a document shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorView<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The element type.
+    pub datatype: DataType,
+    /// The shape; −1 where any size will do.
+    pub shape: Vec<i64>,
+}
 
 #[derive(Serialize)]
 struct Live {
@@ -48,7 +74,7 @@ struct Model<'a> {
 struct Spec<'a> {
     name: &'a str,
     datatype: &'a str,
-    shape: Vec<i64>,
+    shape: &'a [i64],
 }
 
 #[derive(Serialize)]
@@ -83,11 +109,27 @@ pub fn server_metadata(name: &str, version: &str, extensions: &[&str]) -> Vec<u8
     json(&Server { name, version, extensions })
 }
 
-/// What a model takes and gives. `versions` are those that answer.
-pub fn model_metadata(model: &str, versions: &[String], signature: &Signature) -> Vec<u8> {
-    let inputs = signature.inputs.iter().map(Spec::from).collect();
-    let outputs = signature.outputs.iter().map(Spec::from).collect();
-    json(&Model { name: model, versions, platform: PLATFORM, inputs, outputs })
+/// What a model is.
+#[derive(Debug, Clone)]
+pub struct ModelView<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The versions that answer.
+    pub versions: &'a [String],
+    /// The format of its file.
+    pub platform: &'a str,
+    /// What it takes.
+    pub inputs: Vec<TensorView<'a>>,
+    /// What it gives.
+    pub outputs: Vec<TensorView<'a>>,
+}
+
+/// What a model takes and gives.
+pub fn model_metadata(view: &ModelView<'_>) -> Vec<u8> {
+    let ModelView { name, versions, platform, inputs, outputs } = view;
+    let inputs = inputs.iter().map(Spec::from).collect();
+    let outputs = outputs.iter().map(Spec::from).collect();
+    json(&Model { name, versions, platform, inputs, outputs })
 }
 
 /// The body of every error: what is wrong, a stable code, and in whose hands it lies.
@@ -95,13 +137,24 @@ pub fn error_body(error: &str, code: &str, fault: &str) -> Vec<u8> {
     json(&ErrorBody { error, code, fault })
 }
 
-impl<'a> From<&'a TensorSpec> for Spec<'a> {
-    fn from(spec: &'a TensorSpec) -> Self {
-        Self { name: &spec.name, datatype: spec.datatype.as_str(), shape: spec.wire_dims().collect() }
+impl<'a> From<&'a TensorView<'_>> for Spec<'a> {
+    fn from(tensor: &'a TensorView<'_>) -> Self {
+        Self { name: tensor.name, datatype: tensor.datatype.as_str(), shape: &tensor.shape }
     }
+}
+
+/// Reads a small body; an empty one says nothing, which is the default of everything.
+fn read<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, DocumentError> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(T::default());
+    }
+    serde_json::from_slice(body).map_err(|error| DocumentError(error.to_string()))
 }
 
 /// Structs of text and numbers always have a JSON form.
 fn json(document: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(document).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,10 +8,13 @@ mod sink;
 use std::fmt;
 
 use base_types::{Data, DataType, element_count};
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::error::Problem;
-use crate::request::Context;
+use crate::lenient;
+use crate::request::{Context, Leniency};
 use sink::{Misfit, Number, Numbers, Origin, Sink, Strings};
 
 /// What is known about how the elements are arranged.
@@ -79,17 +82,16 @@ impl DataSeed<'_> {
     }
 
     fn strings<'de, D: Deserializer<'de>>(self, json: D) -> Result<Data, D::Error> {
-        let max = self.context.limits.strings;
-        if element_count(self.shape).is_none_or(|n| n > max) {
-            return Err(self.context.problem(Problem::TooMany { what: "elements in a BYTES tensor", max }));
-        }
-        let strings = Strings::with_capacity(self.context.body, self.room());
+        let expected = element_count(self.shape).unwrap_or(usize::MAX);
+        self.context.count_strings(expected).map_err(|problem| self.context.problem(problem))?;
+        // Two quotes and a comma each.
+        let strings = Strings::with_capacity(self.context.body, self.context.room(expected, 3));
         Ok(Data::Strings(self.fill(json, strings)?.into_vec()))
     }
 
     /// Elements worth making room for: an element and its comma take two bytes of JSON at least.
     pub(crate) fn room(&self) -> usize {
-        element_count(self.shape).unwrap_or(0).min(self.context.body.len() / 2)
+        self.context.room(element_count(self.shape).unwrap_or(0), 2)
     }
 
     fn fill<'de, S: Sink, D: Deserializer<'de>>(self, json: D, sink: S) -> Result<S, D::Error> {
@@ -99,6 +101,7 @@ impl DataSeed<'_> {
         let result = json.deserialize_seq(Item { fill: &mut fill, depth: 0, want });
         let n_elements = fill.n_elements;
         if let Err(error) = result {
+            self.context.has_failed_in_floats.set(matches!(self.datatype, DataType::Fp32 | DataType::Fp64));
             let detail = || without_position(&error.to_string());
             self.context.note(|| Problem::Element { at: n_elements, detail: detail() });
             return Err(error);
@@ -106,6 +109,7 @@ impl DataSeed<'_> {
         if n_elements != expected {
             return Err(self.context.problem(self.miscount(n_elements)));
         }
+        self.context.count_elements(n_elements);
         Ok(fill.sink)
     }
 
@@ -152,6 +156,7 @@ impl<'de, S: Sink> DeserializeSeed<'de> for Item<'_, '_, S> {
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
         match self.want {
+            Want::Element if self.is_lenient() => self.read_leniently(json),
             Want::Element => S::ask(json, self),
             Want::Either => json.deserialize_any(self),
             Want::Top | Want::Array => json.deserialize_seq(self),
@@ -160,6 +165,21 @@ impl<'de, S: Sink> DeserializeSeed<'de> for Item<'_, '_, S> {
 }
 
 impl<S: Sink> Item<'_, '_, S> {
+    fn is_lenient(&self) -> bool {
+        let seed = self.fill.seed;
+        seed.context.leniency == Leniency::Numbers && matches!(seed.datatype, DataType::Fp32 | DataType::Fp64)
+    }
+
+    /// Reads a float that may be one that JSON does not know.
+    fn read_leniently<'de, D: Deserializer<'de>>(self, json: D) -> Result<bool, D::Error> {
+        let text = <&RawValue>::deserialize(json)?.get();
+        if let Some(value) = lenient::special(text) {
+            return self.put(|sink| sink.special(value));
+        }
+        let result = S::ask(&mut serde_json::Deserializer::from_str(text), self);
+        result.map_err(|error| D::Error::custom(without_position(&error.to_string())))
+    }
+
     fn put<E: Error>(self, put: impl FnOnce(&mut S) -> Result<(), Misfit>) -> Result<bool, E> {
         let fill = self.fill;
         if fill.n_elements == fill.expected {
@@ -179,6 +199,14 @@ impl<S: Sink> Item<'_, '_, S> {
                 Err(fill.seed.context.problem(Problem::Element { at: fill.n_elements, detail }))
             }
         }
+    }
+
+    fn put_text<E: Error>(self, text: &str, origin: Origin) -> Result<bool, E> {
+        // What stands in for a number is no text, also where text is asked for.
+        if self.fill.seed.context.leniency == Leniency::Numbers && lenient::is_stand_in(text) {
+            return self.put(|_| Err(Misfit::Kind("NaN or an infinity")));
+        }
+        self.put(|sink| sink.text(text, origin))
     }
 
     /// The items of an array: at the top of unknown layout, the first decides.
@@ -248,11 +276,11 @@ impl<'de, S: Sink> Visitor<'de> for Item<'_, '_, S> {
     }
 
     fn visit_borrowed_str<E: Error>(self, value: &'de str) -> Result<bool, E> {
-        self.put(|sink| sink.text(value, Origin::Body))
+        self.put_text(value, Origin::Body)
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<bool, E> {
-        self.put(|sink| sink.text(value, Origin::Scratch))
+        self.put_text(value, Origin::Scratch)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, array: A) -> Result<bool, A::Error> {

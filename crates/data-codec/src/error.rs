@@ -12,6 +12,8 @@ pub enum Mistake {
     Mismatch,
     /// A request we understand and do not serve.
     Unsupported,
+    /// An input has a name that the model does not know.
+    UnknownInput,
 }
 
 /// Why a body is no request.
@@ -28,9 +30,9 @@ pub enum DecodeError {
         /// What the body has.
         body: usize,
     },
-    /// The body has bytes after its JSON part.
-    #[error("binary tensor data is not supported here: send the tensors as JSON `data`")]
-    BinaryBody,
+    /// The body has bytes that belong to no input.
+    #[error("{0} bytes follow the inputs: the JSON part, then each `binary_data_size` in turn, have to be all of it")]
+    LeftOver(usize),
     /// Something outside the inputs and outputs is wrong.
     #[error("{0}")]
     Request(Problem),
@@ -43,6 +45,16 @@ pub enum DecodeError {
         name: Option<String>,
         /// What is wrong.
         problem: Problem,
+    },
+    /// A value of a body without announced shapes is wrong.
+    #[error("{place}: {text}")]
+    Place {
+        /// Where it stands, such as `instances[3].x[0]`.
+        place: String,
+        /// The kind of mistake.
+        mistake: Mistake,
+        /// What is wrong.
+        text: String,
     },
     /// A requested output is wrong.
     #[error("outputs[{index}]: {problem}")]
@@ -78,7 +90,7 @@ pub enum Problem {
     #[error("unknown datatype {0:?}")]
     DataType(String),
     /// The data type cannot be sent as JSON.
-    #[error("{0} has no JSON form: send a model that takes FP32 or FP64")]
+    #[error("{0} has no JSON form: send it as binary tensor data")]
     NoJsonForm(DataType),
     /// The elements are not as many as the shape asks for.
     #[error("shape {shape:?} asks for {expected} elements, {}{actual} given", at_least(.expected, .actual))]
@@ -129,29 +141,126 @@ pub enum Problem {
         /// What to do instead.
         hint: &'static str,
     },
+    /// A parameter of the protocol is of the wrong kind.
+    #[error("the parameter {name:?} is {expected}")]
+    ParameterKind {
+        /// The parameter.
+        name: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// Binary data do not fit.
+    #[error(transparent)]
+    Binary(#[from] BinaryFlaw),
     /// The shape has more elements than memory has bytes.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+}
+
+/// What is wrong with binary tensor data.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BinaryFlaw {
+    /// Data are sent both ways.
+    #[error("`data` and the parameter \"binary_data_size\" exclude each other")]
+    Twice,
+    /// The body ends before the tensor does.
+    #[error(
+        "binary_data_size is {size}, and {left} bytes are left of the body behind its JSON part, whose length the \
+             header inference-header-content-length gives"
+    )]
+    Short {
+        /// What the parameter says.
+        size: u64,
+        /// What is left.
+        left: usize,
+    },
+    /// The size is not that of the shape.
+    #[error("shape {shape:?} of {datatype} asks for {expected} bytes, {actual} given")]
+    Size {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The data type.
+        datatype: DataType,
+        /// Bytes of the shape.
+        expected: usize,
+        /// Bytes given.
+        actual: usize,
+    },
+    /// There cannot be as many BYTES elements as the shape asks for.
+    #[error("{expected} elements asked for by the shape take 4 bytes each at least, {bytes} bytes given")]
+    TooFewStrings {
+        /// Elements of the shape.
+        expected: usize,
+        /// Bytes given.
+        bytes: usize,
+    },
+    /// A BYTES element is longer than what is left.
+    #[error("element {at} is cut off: each is its length in 4 bytes, little-endian, then its bytes")]
+    CutString {
+        /// Its position.
+        at: usize,
+    },
+    /// Something follows the BYTES elements.
+    #[error("{left} bytes follow the {expected} elements that the shape asks for")]
+    BehindStrings {
+        /// Elements of the shape.
+        expected: usize,
+        /// Bytes left.
+        left: usize,
+    },
+    /// A raw request to a model that has not one input.
+    #[error("a body without JSON is the only input, and the model has {0}: name the inputs in a JSON part")]
+    RawInputs(usize),
+    /// A raw request to a model with several open dimensions.
+    #[error("a body without JSON leaves open which of the shapes {0:?} it has: give the shape in a JSON part")]
+    RawShape(Vec<i64>),
 }
 
 impl DecodeError {
     /// The kind of mistake.
     pub fn mistake(&self) -> Mistake {
         match self {
-            Self::BinaryBody => Mistake::Unsupported,
-            Self::Json(_) | Self::HeaderTooLong { .. } => Mistake::Malformed,
+            Self::Place { mistake, .. } => *mistake,
+            Self::Json(_) | Self::HeaderTooLong { .. } | Self::LeftOver(_) => Mistake::Malformed,
             Self::Request(problem) | Self::Input { problem, .. } | Self::Output { problem, .. } => problem.mistake(),
         }
     }
 }
 
+/// The most of a text that is repeated to the caller, who knows it.
+const TEXT_BYTES: usize = 400;
+
+/// A text of the parser, which may hold as much of the body as it likes.
+pub(crate) fn shortened(mut text: String) -> String {
+    if text.len() > TEXT_BYTES {
+        let end = text.rfind(" at line ").filter(|at| text.len() - at < TEXT_BYTES / 4).map(|at| text.split_off(at));
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+        text.shrink_to_fit();
+        text.push('…');
+        text.push_str(&end.unwrap_or_default());
+    }
+    text
+}
+
 impl Problem {
+    /// The same without long texts of the parser.
+    pub(crate) fn shortened(self) -> Self {
+        match self {
+            Self::Element { at, detail } => Self::Element { at, detail: shortened(detail) },
+            Self::Field(text) => Self::Field(shortened(text)),
+            other => other,
+        }
+    }
+
     fn mistake(&self) -> Mistake {
         match self {
             Self::NoJsonForm(_) | Self::Parameter { .. } => Mistake::Unsupported,
-            Self::Count { .. } | Self::Nesting { .. } | Self::Range { .. } | Self::Element { .. } | Self::Tensor(_) => {
-                Mistake::Mismatch
-            }
+            Self::Count { .. }
+            | Self::Nesting { .. }
+            | Self::Range { .. }
+            | Self::Element { .. }
+            | Self::Binary(_)
+            | Self::Tensor(_) => Mistake::Mismatch,
             _ => Mistake::Malformed,
         }
     }
@@ -168,6 +277,14 @@ pub enum EncodeError {
         /// Its type.
         datatype: DataType,
     },
+    /// A BYTES element is too long for the four bytes of its length.
+    #[error("output {name:?} has an element of 4 GiB or more at {at}")]
+    TooLong {
+        /// The output.
+        name: String,
+        /// Position of the element.
+        at: usize,
+    },
     /// A BYTES element is not text, and JSON strings are.
     #[error("output {name:?} has bytes at element {at} that are not UTF-8 text and have no JSON form")]
     NotText {
@@ -176,6 +293,9 @@ pub enum EncodeError {
         /// Position of the element.
         at: usize,
     },
+    /// The outputs cannot be arranged as the caller asked; the text says how else.
+    #[error("{0}")]
+    Arrangement(String),
 }
 
 fn quoted(name: &Option<String>) -> String {

@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::binary;
 use crate::elements::{DataSeed, Layout};
-use crate::error::Problem;
+use crate::error::{BinaryFlaw, Problem};
 use crate::parameters::{Parameters, ParametersSeed};
 use crate::request::Context;
 use crate::skip::Skip;
@@ -119,10 +120,24 @@ impl<'de> Parts<'de> {
         if let Some(text) = self.text {
             self.data = read_text(context, datatype, &shape, text.get())?;
         }
-        let data = self.data.take().ok_or_else(|| missing("data"))?;
+        let binary_size = self.parameters.binary_size().map_err(|problem| context.problem(problem))?;
+        let data = match (self.data.take(), binary_size) {
+            (Some(data), None) => data,
+            (None, Some(size)) => binary_data(context, size, datatype, &shape).map_err(|p| context.problem(p))?,
+            (Some(_), Some(_)) => return Err(context.problem(BinaryFlaw::Twice.into())),
+            (None, None) => return Err(missing("data")),
+        };
         let name = self.name.take().ok_or_else(|| missing("name"))?;
         Tensor::new(name, datatype, shape, data).map_err(|error| context.problem(error.into()))
     }
+}
+
+/// Takes the input's share of what follows the JSON. Inputs are built in the order sent, which is that of the shares.
+fn binary_data(context: &Context<'_>, size: u64, datatype: DataType, shape: &[usize]) -> Result<Data, Problem> {
+    if datatype == DataType::Bytes {
+        context.count_strings(element_count(shape).unwrap_or(usize::MAX))?;
+    }
+    binary::data(context.take_tail(size)?, datatype, shape)
 }
 
 /// Reads data that were kept as text. The JSON in it has been checked already.

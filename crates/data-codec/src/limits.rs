@@ -11,7 +11,7 @@ pub struct CodecLimits {
     pub dimension: usize,
     /// Elements of a tensor.
     pub elements: usize,
-    /// Elements of a BYTES tensor; each costs a handle of 32 bytes beside its text.
+    /// Elements of all BYTES tensors together; each costs a handle of 32 bytes beside its text.
     pub strings: usize,
     /// Nesting of arrays and objects in JSON.
     pub depth: usize,

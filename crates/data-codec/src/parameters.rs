@@ -9,6 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use crate::error::Problem;
 use crate::request::Context;
 
+/// The size of an input's data behind the JSON.
+const BINARY_SIZE: &str = "binary_data_size";
+/// Whether an output is wanted behind the JSON.
+const BINARY_OUTPUT: &str = "binary_data";
+/// The same for all outputs that do not say.
+pub(crate) const BINARY_OUTPUTS: &str = "binary_data_output";
+/// How many classes of an output are wanted instead of the output.
+const CLASSES: &str = "classification";
+
 /// The value of a parameter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parameter {
@@ -47,6 +56,11 @@ impl Parameters {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
+    /// Adds one. Whoever adds sees to it that the name is new and that there are not too many.
+    pub fn push(&mut self, name: String, value: Parameter) {
+        self.0.push((name, value));
+    }
+
     /// All parameters.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Parameter)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
@@ -55,14 +69,52 @@ impl Parameters {
     /// The first parameter of a tensor that asks for a way of transport or a post-processing we do not have.
     pub(crate) fn unsupported(&self) -> Option<Problem> {
         self.iter().find_map(|(name, _)| {
-            let hint = match name {
-                "binary_data_size" => "send the tensor as JSON `data`",
-                "classification" => "ask for the output itself",
-                _ if name.starts_with("shared_memory_") => "send the tensor in the request",
-                _ => return None,
-            };
-            Some(Problem::Parameter { name: name.to_owned(), hint })
+            let hint = "send tensors in the request and take them from the answer";
+            name.starts_with("shared_memory_").then(|| Problem::Parameter { name: name.to_owned(), hint })
         })
+    }
+
+    /// The bytes of an input behind the JSON; `None` where its data are in the JSON.
+    pub(crate) fn binary_size(&self) -> Result<Option<u64>, Problem> {
+        self.unsigned(BINARY_SIZE)
+    }
+
+    /// Whether an output is wanted behind the JSON; `None` where it is not said.
+    ///
+    /// # Errors
+    /// The parameter is no boolean.
+    pub(crate) fn is_binary_output(&self) -> Result<Option<bool>, Problem> {
+        self.boolean(BINARY_OUTPUT)
+    }
+
+    /// Whether outputs that do not say are wanted behind the JSON.
+    pub(crate) fn are_outputs_binary(&self) -> Result<Option<bool>, Problem> {
+        self.boolean(BINARY_OUTPUTS)
+    }
+
+    /// How many classes are wanted instead of the output itself; `None` for the output itself.
+    ///
+    /// # Errors
+    /// The parameter is no number.
+    pub fn classes(&self) -> Result<Option<usize>, Problem> {
+        let classes = self.unsigned(CLASSES)?.filter(|k| *k > 0);
+        Ok(classes.map(|k| usize::try_from(k).unwrap_or(usize::MAX)))
+    }
+
+    fn unsigned(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Parameter::Unsigned(value)) => Ok(Some(*value)),
+            Some(_) => Err(Problem::ParameterKind { name, expected: "a whole number" }),
+        }
+    }
+
+    fn boolean(&self, name: &'static str) -> Result<Option<bool>, Problem> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(Parameter::Bool(value)) => Ok(Some(*value)),
+            Some(_) => Err(Problem::ParameterKind { name, expected: "true or false" }),
+        }
     }
 }
 

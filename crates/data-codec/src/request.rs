@@ -11,20 +11,40 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use crate::error::{DecodeError, Problem};
+use crate::error::{BinaryFlaw, DecodeError, Problem, shortened};
 use crate::infer::{DecodedInfer, RequestedOutput};
 use crate::input::InputSeed;
 use crate::limits::CodecLimits;
 use crate::parameters::{Parameters, ParametersSeed};
 use crate::skip::Skip;
 
+/// Which numbers are read that JSON does not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leniency {
+    /// None, which costs nothing.
+    None,
+    /// NaN and the infinities, in floats.
+    Numbers,
+}
+
 /// What all readers of one request share.
 pub(crate) struct Context<'a> {
     pub(crate) body: &'a Bytes,
     pub(crate) limits: &'a CodecLimits,
+    /// Which numbers are read that JSON does not know.
+    pub(crate) leniency: Leniency,
     /// Whether `data` is to be taken as text first, so that its layout is known before its first number is read.
     pub(crate) is_second_reading: bool,
     wants_another: Cell<bool>,
+    /// Whether the reading failed in the data of a float tensor.
+    pub(crate) has_failed_in_floats: Cell<bool>,
+    /// Elements of all tensors so far.
+    n_elements: Cell<usize>,
+    /// Elements of all BYTES tensors so far.
+    n_strings: Cell<usize>,
+    /// What follows the JSON and no input has taken.
+    tail: RefCell<Bytes>,
+    left_over: Cell<usize>,
     problem: RefCell<Option<Problem>>,
     place: RefCell<Place>,
 }
@@ -38,13 +58,67 @@ enum Place {
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(body: &'a Bytes, limits: &'a CodecLimits) -> Self {
-        let (wants_another, problem, place) = Default::default();
-        Self { body, limits, is_second_reading: false, wants_another, problem, place }
+    pub(crate) fn new(body: &'a Bytes, tail: &Bytes, limits: &'a CodecLimits) -> Self {
+        Self {
+            body,
+            limits,
+            leniency: Leniency::None,
+            is_second_reading: false,
+            wants_another: Cell::default(),
+            has_failed_in_floats: Cell::default(),
+            n_elements: Cell::default(),
+            n_strings: Cell::default(),
+            tail: RefCell::new(tail.clone()),
+            left_over: Cell::default(),
+            problem: RefCell::default(),
+            place: RefCell::default(),
+        }
     }
 
-    pub(crate) fn new_for_second_reading(body: &'a Bytes, limits: &'a CodecLimits) -> Self {
-        Self { is_second_reading: true, ..Self::new(body, limits) }
+    pub(crate) fn for_second_reading(self, leniency: Leniency) -> Self {
+        Self { is_second_reading: true, leniency, ..self }
+    }
+
+    /// Elements worth making room for, of so many announced: each takes so many bytes of JSON at least, and those
+    /// before it have used theirs up.
+    pub(crate) fn room(&self, n_announced: usize, json_bytes: usize) -> usize {
+        n_announced.min((self.body.len() / json_bytes).saturating_sub(self.n_elements.get()))
+    }
+
+    /// Counts the elements of a tensor that has been read.
+    pub(crate) fn count_elements(&self, n: usize) {
+        self.n_elements.set(self.n_elements.get().saturating_add(n));
+    }
+
+    /// Counts the elements of a BYTES tensor before it is read; all of them together are bounded.
+    pub(crate) fn count_strings(&self, n: usize) -> Result<(), Problem> {
+        let max = self.limits.strings;
+        let n_strings = self.n_strings.get().saturating_add(n);
+        self.n_strings.set(n_strings);
+        if n_strings > max {
+            return Err(Problem::TooMany { what: "elements in BYTES tensors", max });
+        }
+        Ok(())
+    }
+
+    /// The next bytes behind the JSON.
+    pub(crate) fn take_tail(&self, size: u64) -> Result<Bytes, Problem> {
+        let mut tail = self.tail.borrow_mut();
+        match usize::try_from(size).ok().filter(|size| *size <= tail.len()) {
+            Some(size) => Ok(tail.split_to(size)),
+            None => Err(BinaryFlaw::Short { size, left: tail.len() }.into()),
+        }
+    }
+
+    /// Fails if bytes are left that no input has taken.
+    pub(crate) fn check_tail<E: Error>(&self) -> Result<(), E> {
+        match self.tail.borrow().len() {
+            0 => Ok(()),
+            left => {
+                self.left_over.set(left);
+                Err(E::custom(""))
+            }
+        }
     }
 
     /// Fails with a problem.
@@ -85,10 +159,11 @@ impl<'a> Context<'a> {
 
     /// Turns the parser's error and what was noted on the way into one error for the caller.
     pub(crate) fn explain(&self, error: serde_json::Error) -> DecodeError {
-        let problem = match self.problem.take() {
+        let problem = match (self.problem.take(), self.left_over.get()) {
             // What was noted about broken JSON is a guess; the parser knows the spot.
-            Some(problem) if error.is_data() => problem,
-            _ => return DecodeError::Json(with_hint(self.body, &error)),
+            (Some(problem), _) if error.is_data() => problem.shortened(),
+            (None, left @ 1..) => return DecodeError::LeftOver(left),
+            _ => return DecodeError::Json(shortened(error.to_string())),
         };
         match self.place.take() {
             Place::Request => DecodeError::Request(problem),
@@ -114,17 +189,6 @@ impl<'a> Context<'a> {
         *seen |= bit;
         Ok(())
     }
-}
-
-/// The parser's text, and a remedy where the body holds `NaN` or `Infinity` at the spot.
-fn with_hint(body: &[u8], error: &serde_json::Error) -> String {
-    let line = body.split(|b| *b == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
-    let from = error.column().saturating_sub(2).min(line.len());
-    let spot = &line[from..line.len().min(from + 3)];
-    if spot.iter().any(|b| matches!(b, b'N' | b'I')) {
-        return format!("{error}: JSON has no NaN and no infinities");
-    }
-    error.to_string()
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -184,6 +248,7 @@ impl<'de> Visitor<'de> for RequestSeed<'_> {
             }
         }
         request.inputs = inputs.ok_or_else(|| context.problem(Problem::Missing("inputs")))?;
+        request.parameters.are_outputs_binary().map_err(|problem| context.problem::<A::Error>(problem))?;
         Ok(request)
     }
 }
@@ -317,6 +382,8 @@ impl<'de> Visitor<'de> for OutputSeed<'_> {
             return Err(context.problem(problem));
         }
         let name = name.ok_or_else(|| context.problem(Problem::Missing("name")))?;
-        Ok(RequestedOutput { name, parameters })
+        let is_binary = parameters.is_binary_output().map_err(|problem| context.problem(problem))?;
+        let classes = parameters.classes().map_err(|problem| context.problem(problem))?;
+        Ok(RequestedOutput { name, is_binary, classes, parameters })
     }
 }

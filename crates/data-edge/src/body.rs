@@ -1,6 +1,12 @@
 //! Collecting a request's body under limits of size, time, rate and number of chunks.
 //!
-//! The common body is one frame that is already here: it is handed on without a copy, a timer or an allocation.
+//! The common body is one frame that is already here: it is handed on without a copy, a timer or an allocation. A
+//! large one is copied once, into memory made for it as soon as enough of it has come to believe its announced
+//! length.
+
+mod aligned;
+mod gather;
+mod pieces;
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -9,11 +15,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use data_path::{Code, Failure};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+pub(crate) use aligned::Aligned;
+use gather::Gather;
+pub use pieces::{Pieces, Share};
+
+use crate::call::Call;
+use crate::compress::{request_encoding, unpack};
 use crate::options::HttpLimits;
 
 /// Bodies up to this size are not counted against the bytes held over all connections.
@@ -31,6 +43,15 @@ impl BodyBudget {
     /// At most this many.
     pub fn new(max_bytes: usize) -> Arc<Self> {
         Arc::new(Self { held_bytes: AtomicUsize::new(0), max_bytes })
+    }
+
+    /// What is missing in shares held already to cover so many bytes of one body.
+    pub(crate) fn cover(self: &Arc<Self>, held: &[Held], bytes: usize) -> Result<Option<Held>, Failure> {
+        let covered = SMALL_BODY_BYTES + held.iter().map(|share| share.bytes).sum::<usize>();
+        match bytes.saturating_sub(covered) {
+            0 => Ok(None),
+            missing => self.take(missing).map(Some).ok_or_else(|| no_room(self)),
+        }
     }
 
     fn take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
@@ -60,8 +81,42 @@ pub struct Collected {
     pub(crate) _held: Vec<Held>,
 }
 
+/// Reads a request's body to its end and unpacks it. Its byte `aligned_at` comes to lie on an address the runtime
+/// can take tensors from, unless all of the body came in one piece.
+///
+/// # Errors
+/// The body is too large, too slow, broken, or packed in a way that is not accepted.
+pub async fn receive<B>(call: &Call<'_>, body: &mut B, aligned_at: usize) -> Result<Collected, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (limits, budget) = (&call.edge.options.limits, &call.edge.budget);
+    match request_encoding(&call.parts.headers)? {
+        None => collect_aligned(body, limits, budget, aligned_at).await,
+        Some(encoding) => {
+            let packed = collect(body, limits, budget).await?;
+            unpack(packed, (encoding, aligned_at), limits, budget).await
+        }
+    }
+}
+
 /// Reads a body to its end.
+///
+/// # Errors
+/// The body is too large, too slow, or broken off.
 pub async fn collect<B>(body: &mut B, limits: &HttpLimits, budget: &Arc<BodyBudget>) -> Result<Collected, Failure>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    collect_aligned(body, limits, budget, 0).await
+}
+
+async fn collect_aligned<B>(
+    body: &mut B,
+    limits: &HttpLimits,
+    budget: &Arc<BodyBudget>,
+    aligned_at: usize,
+) -> Result<Collected, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -77,20 +132,12 @@ where
     if body.is_end_stream() {
         return Ok(Collected { bytes: first, _held: Vec::new() });
     }
-    let mut held = Vec::new();
-    let mut reserved = SMALL_BODY_BYTES;
-    let mut bytes = BytesMut::with_capacity(announced.map_or(0, |n| (n as usize).min(SMALL_BODY_BYTES)));
-    let mut next = Some(first);
-    while let Some(chunk) = next {
-        // What has arrived is doubled at most: a large length may be announced and never sent.
-        while bytes.len() + chunk.len() > reserved {
-            held.push(budget.take(reserved).ok_or_else(|| no_room(budget))?);
-            reserved *= 2;
-        }
-        bytes.extend_from_slice(&chunk);
-        next = reader.next(body).await?;
+    let mut gather = Gather::new(budget, announced.map(|n| n as usize), aligned_at);
+    gather.push(first)?;
+    while let Some(chunk) = reader.next(body).await? {
+        gather.push(chunk)?;
     }
-    Ok(Collected { bytes: bytes.freeze(), _held: held })
+    gather.finish()
 }
 
 /// Reads and drops what is left of a body, if it is little, so that the connection can go on. Says whether all
@@ -206,3 +253,6 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
+use base_serving::ChangeRequest;
 use base_types::{ModelName, OutcomeClass, Protocol};
 use data_codec::{DecodeError, Mistake};
 use data_path::{Code, Failure, Gateway};
@@ -15,6 +16,7 @@ use http::request::Parts;
 
 use crate::access::{self, Ending};
 use crate::body::BodyBudget;
+use crate::manage::{LogControl, Management};
 use crate::options::{EdgeOptions, Phase};
 use crate::trace::Ids;
 
@@ -28,13 +30,29 @@ pub struct Edge {
     pub budget: Arc<BodyBudget>,
     /// Where request ids come from.
     pub ids: Ids,
+    /// What stands behind the routes that change something.
+    pub(crate) management: Management,
 }
 
 impl Edge {
     /// An edge in front of the request path.
     pub fn new(gateway: Arc<Gateway>, options: EdgeOptions) -> Self {
         let budget = BodyBudget::new(options.limits.bodies_bytes);
-        Self { gateway, options, budget, ids: Ids::new() }
+        Self { gateway, options, budget, ids: Ids::new(), management: Management::default() }
+    }
+
+    /// Lets callers load and unload models and set log and trace. Without this they may not.
+    #[must_use]
+    pub fn with_changes(mut self, changes: Arc<dyn ChangeRequest>) -> Self {
+        self.management.set_changes(changes);
+        self
+    }
+
+    /// Shows callers what is logged. Whether they may change it is [`Edge::with_changes`].
+    #[must_use]
+    pub fn with_log_control(mut self, log: Arc<dyn LogControl>) -> Self {
+        self.management.set_log(log);
+        self
     }
 }
 
@@ -120,6 +138,7 @@ pub fn mistaken(error: &DecodeError) -> Failure {
         Mistake::Malformed => Code::Malformed,
         Mistake::Mismatch => Code::InputMismatch,
         Mistake::Unsupported => Code::Unsupported,
+        Mistake::UnknownInput => Code::InputUnknown,
     };
     Failure::new(code, error.to_string())
 }

@@ -1,9 +1,24 @@
-//! Who answered, in header fields; on gRPC they are metadata of the same names.
+//! Who answered, in header fields; on gRPC they are metadata of the same names. And who the server is.
 
 use base_types::Reason;
 use data_path::Served;
 use http::header::HeaderName;
 use http::{HeaderMap, HeaderValue};
+
+/// The server's name in its metadata.
+pub const SERVER: &str = "switchrail";
+/// Extensions of the protocol, as Triton names them. Only what is true; without priorities there is no
+/// `schedule_policy`.
+pub const EXTENSIONS: [&str; 8] = [
+    "classification",
+    "model_repository",
+    "model_configuration",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+];
 
 /// The number of the version that was asked.
 static VERSION: HeaderName = HeaderName::from_static("switchrail-version");

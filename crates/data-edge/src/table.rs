@@ -132,8 +132,14 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
             "The first dimension of an input is beyond the batch limit.",
             "Split the request, or raise `batch_rows` of the model.",
         ),
-        Code::BodyTooLarge => ("The body is larger than allowed.", "Split the request, or raise `body_bytes`."),
-        Code::UnsupportedEncoding => ("The body is compressed in a way that is not accepted.", "Send it as it is."),
+        Code::BodyTooLarge => (
+            "The body is larger than allowed, or unpacks to more than allowed.",
+            "Split the request, or raise `body_bytes`; send what shrinks to less than a twentieth as it is.",
+        ),
+        Code::UnsupportedEncoding => (
+            "The body is compressed in a way that is not accepted.",
+            "Send it as it is, or as `Accept-Encoding` of the answer says.",
+        ),
         Code::Unsupported => (
             "The request asks for something this edge does not do.",
             "The text names it and, where there is one, another way.",

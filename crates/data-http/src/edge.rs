@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use base_types::{OutcomeClass, Protocol};
 use data_edge::{
-    CONNECTION_LIMIT_ANSWER, Call, Drained, Edge, Ending, Handle, HttpLimits, ReplyBody, discard, listen, without_panic,
+    Beside, CONNECTION_LIMIT_ANSWER, Call, Drained, Edge, Ending, Handle, ReplyBody, check_head, discard, listen,
+    without_panic,
 };
 use data_path::{Code, Failure};
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderName};
@@ -17,12 +18,32 @@ use tokio::time::sleep;
 
 use crate::path::{NoRoute, Route, route};
 use crate::respond;
+use crate::tfs::protocol_of;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Serves the data listener until `shutdown`: then readiness goes off, new connections are accepted for the grace,
 /// requests under way finish within the limit, and what is left is cut off.
-pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Output = ()>) -> Drained {
+pub async fn serve(listener: TcpListener, edge: impl Into<Arc<Edge>>, shutdown: impl Future<Output = ()>) -> Drained {
+    serve_with(listener, edge.into(), |rest| rest, shutdown).await
+}
+
+/// [`serve`] with a guest that answers some of the requests: those `is_for_guest` finds.
+pub async fn serve_beside<G: Handle>(
+    listener: TcpListener,
+    edge: Arc<Edge>,
+    (guest, is_for_guest): (G, fn(&Request<Incoming>) -> bool),
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
+    serve_with(listener, edge, |host| Beside { host, guest, is_for_guest }, shutdown).await
+}
+
+async fn serve_with<H: Handle>(
+    listener: TcpListener,
+    edge: Arc<Edge>,
+    handler: impl FnOnce(Rest) -> H,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
     let limits = edge.options.limits.clone();
     let readiness = edge.options.readiness.clone();
     let stop = async {
@@ -30,7 +51,7 @@ pub async fn serve(listener: TcpListener, edge: Edge, shutdown: impl Future<Outp
         readiness.set_draining();
         sleep(limits.drain_grace).await;
     };
-    listen(listener, Rest(Arc::new(edge)), &limits, stop).await
+    listen(listener, handler(Rest(edge)), &limits, stop).await
 }
 
 /// The edge as this protocol sees it.
@@ -43,7 +64,7 @@ impl Handle for Rest {
         async move {
             let (parts, body) = request.into_parts();
             let request_id = rest.0.ids.request_id(&parts.headers);
-            let call = Call::new(&rest.0, &parts, &request_id, Protocol::OipRest);
+            let call = Call::new(&rest.0, &parts, &request_id, protocol_of(parts.uri.path()));
             let answer = without_panic(rest.answer(&call, body)).await;
             let mut response = answer.unwrap_or_else(|| panicked(&call));
             if parts.method == Method::HEAD {
@@ -73,12 +94,16 @@ impl Handle for Rest {
 impl Rest {
     async fn answer(&self, call: &Call<'_>, mut body: Incoming) -> Response<ReplyBody> {
         let parts = call.parts;
+        if call.protocol == Protocol::TfsRest {
+            return self.tfs(call, body).await;
+        }
         let found = match check_head(parts, &self.0.options.limits) {
             Ok(()) => route(&parts.method, parts.uri.path()),
             Err(failure) => Err(NoRoute { failure, allow: None }),
         };
         match found {
             Ok(Route::Infer(target)) => self.infer(call, &target, body).await,
+            Ok(route) if parts.method == Method::POST => self.manage(call, &route, body).await,
             Ok(route) => {
                 let is_clean = discard(&mut body, &self.0.options.limits).await;
                 let result = self.inform(&route);
@@ -106,24 +131,6 @@ pub(crate) fn finished(parts: &Parts, is_clean: bool, mut response: Response<Rep
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-fn check_head(parts: &Parts, limits: &HttpLimits) -> Result<(), Failure> {
-    let uri_bytes = parts.uri.path_and_query().map_or(0, |p| p.as_str().len());
-    let malformed = |what: &str, max: usize, unit: &str| {
-        Err(Failure::new(Code::Malformed, format!("the request's {what} has more than {max} {unit}")))
-    };
-    if uri_bytes > limits.uri_bytes {
-        return malformed("URI", limits.uri_bytes, "bytes");
-    }
-    if parts.headers.len() > limits.headers {
-        return malformed("head", limits.headers, "header fields");
-    }
-    let head_bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    if head_bytes > limits.head_bytes {
-        return malformed("head", limits.head_bytes, "bytes");
-    }
-    Ok(())
 }
 
 /// The answer to a request that made us panic.

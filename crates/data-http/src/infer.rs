@@ -1,24 +1,25 @@
 //! The route that asks a model.
 
+mod reply;
+
 use std::time::Duration;
 
-use base_types::{DataType, Reason};
-use data_codec::{AnswerHead, DecodedInfer, decode_infer, encode_answer};
+use base_types::Reason;
+use bytes::Bytes;
+use data_codec::{DecodedInfer, EncodedAnswer, decode_infer, decode_raw};
 use data_edge::{
-    Call, Collected, Ending, ReplyBody, RequestFacts, collect, discard, mistaken, name_version, number_header,
-    timeout_header, timeout_parameter,
+    Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_version, number_header, receive,
+    refuse_absent, timeout_header, timeout_parameter,
 };
-use data_path::{Answer, Code, Failure, InferRequest, Served};
-use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, Response, StatusCode};
+use data_path::{Failure, InferRequest, Served, find, no_such_model};
+use http::Response;
 use hyper::body::Incoming;
 
 use crate::edge::{Rest, finished};
 use crate::path::Target;
-use crate::respond::{self, json};
+use crate::respond;
+use reply::Wishes;
 
-/// Types that JSON does not carry, as Triton has it.
-const UNCARRIED: [DataType; 2] = [DataType::Fp16, DataType::Bf16];
 /// The length of the JSON part of a body that goes on in binary.
 const JSON_BYTES_HEADER: &str = "inference-header-content-length";
 
@@ -32,7 +33,7 @@ struct Read {
 
 /// A good answer, encoded.
 struct Encoded {
-    body: Vec<u8>,
+    answer: EncodedAnswer,
     served: Served,
     reason: Reason,
 }
@@ -51,9 +52,9 @@ impl Rest {
         gone.is_over = true;
         let ending = Ending { model: &target.model, served: None, reason: None, failure: None };
         match result {
-            Ok(Encoded { body, served, reason }) => {
+            Ok(Encoded { answer, served, reason }) => {
                 call.log(&Ending { served: Some(&served), reason: Some(reason), ..ending });
-                let mut response = json(StatusCode::OK, body);
+                let mut response = reply::respond(answer, &call.parts.headers).await;
                 name_version(response.headers_mut(), &served, Some(reason));
                 response
             }
@@ -70,16 +71,30 @@ impl Rest {
     async fn read(&self, call: &Call<'_>, target: &Target<'_>, body: &mut Incoming) -> Result<Read, Failure> {
         let headers = &call.parts.headers;
         call.check_started(&target.model)?;
-        check_encoding(headers)?;
         let timeout = timeout_header(headers)?;
         let json_bytes = number_header(headers, JSON_BYTES_HEADER)?;
-        let body = collect(body, &self.0.options.limits, &self.0.budget).await?;
-        let request = decode_infer(&body.bytes, json_bytes, &self.0.options.codec).map_err(|e| mistaken(&e))?;
+        // The first binary tensor starts where the JSON ends.
+        let aligned_at = json_bytes.and_then(|n| usize::try_from(n).ok()).unwrap_or(0);
+        let body = receive(call, body, aligned_at).await?;
+        let request = match json_bytes {
+            Some(0) => self.decode_raw(target, &body.bytes)?,
+            _ => decode_infer(&body.bytes, json_bytes, &self.0.options.codec).map_err(|e| mistaken(&e))?,
+        };
+        refuse_absent(&request.parameters)?;
         let timeout = match timeout {
             Some(timeout) => Some(timeout),
             None => timeout_parameter(&request.parameters)?,
         };
         Ok(Read { request, timeout, _body: body })
+    }
+
+    /// A body without JSON. What it means only the model can say.
+    fn decode_raw(&self, target: &Target<'_>, body: &Bytes) -> Result<DecodedInfer, Failure> {
+        let snapshot = self.0.gateway.snapshot();
+        let model = snapshot.models.get(target.model.as_ref()).ok_or_else(|| no_such_model(&target.model))?;
+        // One contract holds for all versions that this request can be routed to.
+        let signature = model.signature(find(model, target.pin.as_ref())?);
+        decode_raw(body.clone(), signature, &self.0.options.codec).map_err(|e| mistaken(&e))
     }
 
     async fn ask(&self, call: &Call<'_>, target: &Target<'_>, read: Read) -> Result<Encoded, Failure> {
@@ -89,43 +104,20 @@ impl Rest {
             query: call.parts.uri.query(),
             parameters: &request.parameters,
         };
+        let wishes = Wishes::new(&request);
         let asked = InferRequest {
             protocol: call.protocol,
             model: target.model.clone().into_owned(),
             pin: target.pin.clone(),
             inputs: request.inputs,
-            outputs: request.outputs.into_iter().map(|output| output.name).collect(),
-            uncarried: &UNCARRIED,
+            outputs: wishes.names(),
+            uncarried: wishes.uncarried(),
             timeout,
         };
         call.hand_over();
-        let Answer { served, reason, outputs } = self.0.gateway.infer(asked, &facts).await?;
-        let version = &served.version;
-        let head = AnswerHead {
-            model: version.id.model.as_str(),
-            version: version.id.version.get(),
-            id: request.id.as_deref(),
-            digest: &version.digest_short,
-            generation: served.generation.0,
-            reason: reason.as_str(),
-        };
-        match encode_answer(&head, &outputs) {
-            Ok(body) => Ok(Encoded { body, served, reason }),
-            Err(error) => Err(Failure {
-                served: Some(served),
-                reason: Some(reason),
-                ..Failure::new(Code::Unsupported, format!("{error}: leave it out with `outputs`"))
-            }),
-        }
-    }
-}
-
-fn check_encoding(headers: &HeaderMap) -> Result<(), Failure> {
-    match headers.get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            let text = format!("the content encoding {encoding:?} is not accepted, only identity is");
-            Err(Failure::new(Code::UnsupportedEncoding, text))
-        }
-        _ => Ok(()),
+        let answer = self.0.gateway.infer(asked, &facts).await?;
+        let (served, reason) = (answer.served.clone(), answer.reason);
+        let answer = reply::encode(answer, request.id.as_deref(), &wishes)?;
+        Ok(Encoded { answer, served, reason })
     }
 }

@@ -1,9 +1,10 @@
 //! Answers on this wire.
 
 use data_codec::error_body;
+use data_edge::compress::ACCEPTED;
 use data_edge::{ReplyBody, name_version, retry_after_seconds, row};
-use data_path::Failure;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use data_path::{Code, Failure};
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
 /// A JSON answer. The content type has no charset, because a client shows an error only if it has none.
@@ -12,6 +13,11 @@ pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response<ReplyBody> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The answer where everything is said by its status.
+pub(crate) fn empty() -> Response<ReplyBody> {
+    Response::new(ReplyBody::default())
 }
 
 /// The answer to a failed request.
@@ -24,6 +30,9 @@ pub(crate) fn failure(failure: &Failure) -> Response<ReplyBody> {
     if row.has_retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds(failure)));
     }
+    if failure.code == Code::UnsupportedEncoding {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+    }
     if let Some(served) = &failure.served {
         name_version(headers, served, failure.reason);
     }
@@ -33,8 +42,6 @@ pub(crate) fn failure(failure: &Failure) -> Response<ReplyBody> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
-    use data_path::Code;
 
     use super::*;
 

@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed step is a failed test")]
 
 mod client;
+mod document;
 mod h2;
 mod limits;
 mod log;
+mod manage;
 mod routes;
 mod scrape;
 mod stop;

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use base_serving::{ServingModel, ServingVersion};
-use base_types::{DataType, Tensor, TensorSpec};
+use base_types::{Tensor, TensorSpec, without_ones};
 
-use crate::{Code, Failure};
+use crate::{Code, Failure, Uncarried};
 
 /// Puts the inputs into the signature's order, or says what is wrong with them.
 pub(crate) fn inputs(
@@ -60,25 +60,51 @@ pub(crate) fn rows(model: &ServingModel, version: &ServingVersion, inputs: &[Ten
     inputs.first().filter(|_| is_batched).and_then(|input| input.shape().first()).copied().unwrap_or(1)
 }
 
-/// The outputs under the names of the model's contract.
+/// The inputs in the shapes of the version's graph, where its contract has dimensions of 1 that the graph has not, or
+/// the other way round.
+pub(crate) fn shaped(model: &ServingModel, version: &ServingVersion, inputs: Arc<[Tensor]>) -> Arc<[Tensor]> {
+    let Some(contract) = model.contracts.get(&version.id.version) else { return inputs };
+    let pairs = || contract.inputs.iter().zip(&version.signature.inputs);
+    if pairs().all(|(ours, theirs)| ours.dims == theirs.dims) {
+        return inputs;
+    }
+    inputs.iter().zip(pairs()).map(|(input, (ours, theirs))| moved(input.clone(), ours, theirs)).collect()
+}
+
+/// The outputs under the names and in the shapes of the model's contract.
 pub(crate) fn renamed(model: &ServingModel, version: &ServingVersion, outputs: Vec<Tensor>) -> Vec<Tensor> {
     let Some(contract) = model.contracts.get(&version.id.version) else { return outputs };
     let rename = |output: Tensor| {
         let position = version.signature.outputs.iter().position(|spec| spec.name == output.name());
-        match position.and_then(|index| contract.outputs.get(index)) {
-            Some(spec) if spec.name != output.name() => output.named(spec.name.as_str()),
-            _ => output,
+        let pair = position.and_then(|at| contract.outputs.get(at).zip(version.signature.outputs.get(at)));
+        match pair {
+            Some((ours, theirs)) if ours.name != theirs.name => moved(output, theirs, ours).named(ours.name.as_str()),
+            Some((ours, theirs)) => moved(output, theirs, ours),
+            None => output,
         }
     };
     outputs.into_iter().map(rename).collect()
+}
+
+/// A tensor that fits one description in the shape of the other. One that cannot be moved stays as it is.
+fn moved(tensor: Tensor, from: &TensorSpec, to: &TensorSpec) -> Tensor {
+    if from.dims == to.dims {
+        return tensor;
+    }
+    match without_ones(tensor.shape(), &from.dims, &to.dims) {
+        Some(shape) if base_types::element_count(&shape) == Some(tensor.element_count()) => {
+            tensor.clone().reshaped(shape).unwrap_or(tensor)
+        }
+        _ => tensor,
+    }
 }
 
 /// What the caller wants to have back.
 pub(crate) struct Wanted {
     /// Names of outputs; empty means all.
     pub(crate) names: Vec<String>,
-    /// Types the caller's wire cannot carry.
-    pub(crate) uncarried: &'static [DataType],
+    /// Those the caller's wire cannot carry.
+    pub(crate) uncarried: Uncarried,
 }
 
 /// The positions of the wanted outputs; all of them when none is named.
@@ -90,7 +116,7 @@ pub(crate) fn outputs(
     let specs = &model.signature(version).outputs;
     let positions = positions(version, specs, names)?;
     let mut wanted = positions.iter().map(|index| &specs[*index]);
-    match wanted.find(|spec| uncarried.contains(&spec.datatype)) {
+    match wanted.find(|spec| uncarried.contains(spec)) {
         Some(spec) => {
             let text = format!("output {spec} of {} cannot be carried here: leave it out with `outputs`", version.id);
             Err(Failure::new(Code::Unsupported, text))
@@ -115,3 +141,6 @@ fn positions(version: &ServingVersion, specs: &[TensorSpec], names: &[String]) -
     };
     names.iter().enumerate().map(position).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Protocol, Reason,
 
 use crate::attempt::{Tried, Why, Work, attempt};
 use crate::check::Wanted;
+use crate::tracer::Traced;
 use crate::{Answer, Code, Failure, Gateway, InferRequest, Served, check};
 
 /// When and how a request came in.
@@ -121,7 +122,8 @@ impl<'a> Course<'a> {
 
     async fn ask(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, work: Work) -> Tried {
         self.asking = Some((version, reason));
-        attempt(version, reason, work).await
+        let inputs = check::shaped(self.model, version, work.inputs);
+        attempt(version, reason, Work { inputs, ..work }).await
     }
 
     /// Asks stable the same; the fault is judged by what stable makes of it.
@@ -182,6 +184,13 @@ impl<'a> Course<'a> {
         let end = tried.result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
         self.record(version, reason, Rerun::None, end, (tried.queue, tried.run));
         let total = self.end_request(version, reason, end.0);
+        self.gateway.tracer().trace(version, || Traced {
+            outcome: end.0,
+            received_unix_ms: self.gateway.clock().unix_ms().saturating_sub(total.as_millis() as u64),
+            queue: tried.queue,
+            run: tried.run,
+            total,
+        });
         match tried.result {
             Ok(outputs) => {
                 let times = AnswerTimes { queue: tried.queue, run: tried.run, total };

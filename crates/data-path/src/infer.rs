@@ -6,10 +6,10 @@ use std::time::Duration;
 use base_metrics::Metrics;
 use base_routing::Facts;
 use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
-use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor};
+use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor, TensorSpec};
 
 use crate::course::{Asked, Course};
-use crate::{Failure, locate};
+use crate::{Failure, Tracer, locate};
 
 /// A decoded request.
 #[derive(Debug, Clone)]
@@ -24,10 +24,31 @@ pub struct InferRequest {
     pub inputs: Vec<Tensor>,
     /// Names of the wanted outputs, in the wanted order; empty means all.
     pub outputs: Vec<String>,
-    /// Types of outputs that the caller's wire cannot carry: refused before the model runs.
-    pub uncarried: &'static [DataType],
+    /// Outputs that the caller's wire cannot carry: refused before the model runs.
+    pub uncarried: Uncarried,
     /// The caller's own deadline, counted from now.
     pub timeout: Option<Duration>,
+}
+
+/// Which outputs the caller's wire cannot carry. By default it carries everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Uncarried {
+    /// Types it has no form for,
+    pub types: &'static [DataType],
+    /// but for outputs of these names, which the caller wants in another form.
+    pub spared: Vec<String>,
+}
+
+impl Uncarried {
+    pub(crate) fn contains(&self, spec: &TensorSpec) -> bool {
+        self.types.contains(&spec.datatype) && !self.spared.contains(&spec.name)
+    }
+}
+
+impl From<&'static [DataType]> for Uncarried {
+    fn from(types: &'static [DataType]) -> Self {
+        Self { types, spared: Vec::new() }
+    }
 }
 
 /// Who computed an answer.
@@ -68,12 +89,13 @@ pub struct Gateway {
     ledger: Arc<OutcomeLedger>,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
+    tracer: Tracer,
 }
 
 impl Gateway {
     /// Connects the path to what the control plane publishes and to where outcomes go.
     pub fn new(cell: Arc<SnapshotCell>, ledger: Arc<OutcomeLedger>, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        Self { cell, ledger, metrics, clock }
+        Self { cell, ledger, metrics, clock, tracer: Tracer::default() }
     }
 
     /// The snapshot in force, for metadata and readiness.
@@ -84,6 +106,11 @@ impl Gateway {
     /// The metrics, for what an edge counts itself.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Which requests leave their times in the log.
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
     }
 
     /// Answers one request. Dropping the future takes the work out of the queue or stops it at the next node.

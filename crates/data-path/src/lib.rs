@@ -1,18 +1,27 @@
 //! One request from decoded to answered: route, check, admit, execute, fall back, record.
 //!
 //! Reading order: `infer` (the entrance), `locate` (route), `course` (attempt, fall back, record), `check` (the caller's tensors against
-//! the signature), `attempt` (one try at one version), `failure` (every way a request can end badly, and whose fault it is).
+//! the signature), `attempt` (one try at one version), `failure` (every way a request can end badly, and whose fault it is),
+//! `inform` (what is told about models), `tracer` (which requests
+//! leave their times in the log).
 
 mod attempt;
 mod check;
 mod course;
 mod failure;
 mod infer;
+mod inform;
 mod locate;
+mod tracer;
 
 pub use failure::{Code, Failure};
-pub use infer::{Answer, Gateway, InferRequest, Served};
+pub use infer::{Answer, Gateway, InferRequest, Served, Uncarried};
+pub use inform::{
+    BACKEND, IndexEntry, IndexState, MODEL_FILE, ModelStatistics, PLATFORM, WireSignature, WireTensor, alias_figures,
+    index, statistics, target, wire_signature,
+};
 pub use locate::{find, no_such_model};
+pub use tracer::{Setting, TraceChange, TraceSettings, Tracer};
 
 #[cfg(test)]
 mod tests;

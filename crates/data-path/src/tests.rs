@@ -125,7 +125,7 @@ fn request(pin: Option<&str>) -> InferRequest {
         pin: pin.map(|p| p.parse().unwrap()),
         inputs: vec![row("b", 2), row("a", 2)],
         outputs: vec![],
-        uncarried: &[DataType::Fp16],
+        uncarried: [DataType::Fp16][..].into(),
         timeout: None,
     }
 }
@@ -234,7 +234,8 @@ async fn callers_mistakes_are_the_callers() {
 #[tokio::test]
 async fn an_output_the_wire_cannot_carry_is_refused_before_the_run() {
     let world = world(Does::Answer, Does::Answer);
-    let failure = world.ask(InferRequest { uncarried: &[DataType::Fp32], ..request(None) }).await.unwrap_err();
+    let failure =
+        world.ask(InferRequest { uncarried: [DataType::Fp32][..].into(), ..request(None) }).await.unwrap_err();
     assert_eq!((failure.code, failure.class), (Code::Unsupported, OutcomeClass::Client));
     assert_eq!(world.count("attempts", 2, "ok", "split"), 0);
 }

@@ -14,8 +14,15 @@ fn tensor(datatype: DataType, shape: Vec<usize>, raw: Vec<u8>) -> Tensor {
     Tensor::new("y", datatype, shape, Data::Raw(raw.into())).unwrap()
 }
 
+fn encode_json(head: &AnswerHead<'_>, outputs: &[Tensor]) -> Result<Vec<u8>, EncodeError> {
+    let outputs: Vec<(Tensor, Form)> = outputs.iter().map(|output| (output.clone(), Form::Json)).collect();
+    let EncodedAnswer { pieces, json_bytes } = encode_answer(head, &outputs)?;
+    assert_eq!((pieces.len(), json_bytes), (1, None));
+    Ok(pieces[0].to_vec())
+}
+
 fn data(output: Tensor) -> String {
-    let json = encode_answer(&HEAD, &[output]).unwrap();
+    let json = encode_json(&HEAD, &[output]).unwrap();
     let value: Value = serde_json::from_slice(&json).unwrap();
     value["outputs"][0]["data"].to_string()
 }
@@ -24,7 +31,7 @@ fn data(output: Tensor) -> String {
 fn the_answer_names_who_computed_it() {
     let y = tensor(DataType::Fp32, vec![1, 2], [0.1f32, 3.0].iter().flat_map(|v| v.to_le_bytes()).collect());
     let z = Tensor::new("z\"", DataType::Bytes, vec![1], Data::Strings(vec!["a\n\u{e9}".into()])).unwrap();
-    let json = encode_answer(&AnswerHead { id: Some("i\"d"), ..HEAD }, &[y, z]).unwrap();
+    let json = encode_json(&AnswerHead { id: Some("i\"d"), ..HEAD }, &[y, z]).unwrap();
     let expected = r#"{"model_name":"m","model_version":"3","id":"i\"d","parameters":{"switchrail_digest":"00ff","switchrail_generation":7,"switchrail_reason":"split"},"outputs":[{"name":"y","datatype":"FP32","shape":[1,2],"data":[0.1,3.0]},{"name":"z\"","datatype":"BYTES","shape":[1],"data":["a\né"]}]}"#;
     assert_eq!(String::from_utf8(json).unwrap(), expected);
 }
@@ -49,11 +56,11 @@ fn the_extremes_of_integers_survive() {
 #[test]
 fn what_has_no_json_form_is_refused() {
     let half = tensor(DataType::Fp16, vec![1], vec![0, 60]);
-    let error = encode_answer(&HEAD, &[half]).unwrap_err();
+    let error = encode_json(&HEAD, &[half]).unwrap_err();
     assert_eq!(error, EncodeError::NoJsonForm { name: "y".into(), datatype: DataType::Fp16 });
     let strings = Data::Strings(vec!["ok".into(), Bytes::from_static(&[0xff])]);
     let bytes = Tensor::new("y", DataType::Bytes, vec![2], strings).unwrap();
-    assert_eq!(encode_answer(&HEAD, &[bytes]).unwrap_err(), EncodeError::NotText { name: "y".into(), at: 1 });
+    assert_eq!(encode_json(&HEAD, &[bytes]).unwrap_err(), EncodeError::NotText { name: "y".into(), at: 1 });
 }
 
 proptest! {
@@ -74,7 +81,7 @@ proptest! {
             }
         }
         let sent = tensor(datatype, vec![raw.len() / size], raw);
-        let json = encode_answer(&HEAD, std::slice::from_ref(&sent)).unwrap();
+        let json = encode_json(&HEAD, std::slice::from_ref(&sent)).unwrap();
         let answer: Value = serde_json::from_slice(&json).unwrap();
         // As text, so that no number passes through a double on its way.
         let text = String::from_utf8(json).unwrap();
@@ -84,4 +91,34 @@ proptest! {
         prop_assert_eq!(&back.inputs[0], &sent);
         prop_assert_eq!(&answer["model_version"], &json!("3"));
     }
+}
+
+#[test]
+fn each_output_has_its_own_form() {
+    let x = tensor(DataType::Fp16, vec![2], vec![1, 2, 3, 4]).named("x");
+    let y = tensor(DataType::Uint8, vec![2], vec![7, 8]);
+    let z = Tensor::new("z", DataType::Bytes, vec![2], Data::Strings(vec![b"\0\xff"[..].into(), "".into()])).unwrap();
+    let outputs = [(x.clone(), Form::Binary), (y, Form::Json), (z, Form::Binary)];
+    let EncodedAnswer { pieces, json_bytes } = encode_answer(&HEAD, &outputs).unwrap();
+    assert_eq!(json_bytes, Some(pieces[0].len()));
+    let json: Value = serde_json::from_slice(&pieces[0]).unwrap();
+    let expected = json!([
+        { "name": "x", "datatype": "FP16", "shape": [2], "parameters": { "binary_data_size": 4 } },
+        { "name": "y", "datatype": "UINT8", "shape": [2], "data": [7, 8] },
+        { "name": "z", "datatype": "BYTES", "shape": [2], "parameters": { "binary_data_size": 10 } },
+    ]);
+    assert_eq!(json["outputs"], expected);
+    let Data::Raw(raw) = x.data() else { unreachable!("halves") };
+    assert_eq!(pieces[1].as_ptr(), raw.as_ptr(), "not copied");
+    assert_eq!(pieces[2], b"\x02\0\0\0\0\xff\0\0\0\0"[..]);
+    assert_eq!(pieces.len(), 3);
+}
+
+#[test]
+fn an_empty_output_alone_makes_no_binary_answer() {
+    let empty = tensor(DataType::Fp16, vec![0], vec![]);
+    let EncodedAnswer { pieces, json_bytes } = encode_answer(&HEAD, &[(empty, Form::Binary)]).unwrap();
+    assert_eq!(json_bytes, None);
+    let json: Value = serde_json::from_slice(&pieces.concat()).unwrap();
+    assert_eq!(json["outputs"][0]["parameters"], json!({ "binary_data_size": 0 }));
 }

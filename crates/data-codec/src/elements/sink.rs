@@ -50,6 +50,11 @@ pub(super) trait Sink {
         Err(Misfit::Kind("a number"))
     }
 
+    /// NaN or an infinity, which the parser does not know.
+    fn special(&mut self, _: f64) -> Result<(), Misfit> {
+        Err(Misfit::Kind("NaN or an infinity"))
+    }
+
     fn text(&mut self, _: &str, _: Origin) -> Result<(), Misfit> {
         Err(Misfit::Kind("a string"))
     }
@@ -133,6 +138,11 @@ impl<T: Number> Sink for Numbers<T> {
         T::from_float(value).ok_or_else(|| Misfit::Range(value.to_string()))?.write(&mut self.raw);
         Ok(())
     }
+
+    fn special(&mut self, value: f64) -> Result<(), Misfit> {
+        T::from_special(value).ok_or(Misfit::Kind("NaN or an infinity"))?.write(&mut self.raw);
+        Ok(())
+    }
 }
 
 /// A fixed-size element.
@@ -152,6 +162,11 @@ pub(super) trait Number: Sized {
     fn from_unsigned(value: u64) -> Option<Self>;
     fn from_signed(value: i64) -> Option<Self>;
     fn from_float(value: f64) -> Option<Self>;
+
+    fn from_special(_: f64) -> Option<Self> {
+        None
+    }
+
     fn write(self, raw: &mut Vec<u8>);
 }
 
@@ -213,6 +228,10 @@ impl Number for f32 {
         single.is_finite().then_some(single)
     }
 
+    fn from_special(value: f64) -> Option<Self> {
+        Some(value as Self)
+    }
+
     fn write(self, raw: &mut Vec<u8>) {
         raw.extend_from_slice(&self.to_le_bytes());
     }
@@ -234,6 +253,10 @@ impl Number for f64 {
     }
 
     fn from_float(value: f64) -> Option<Self> {
+        Some(value)
+    }
+
+    fn from_special(value: f64) -> Option<Self> {
         Some(value)
     }
 

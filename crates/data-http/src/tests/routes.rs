@@ -14,7 +14,17 @@ async fn the_server_and_its_models_tell_about_themselves() {
     assert_eq!(client.get("/v2/health/live").await.json(), json!({"live": true}));
     assert_eq!(client.get("/v2/health/ready").await.json(), json!({"ready": true, "live": true}));
     let server = client.get("/v2").await.json();
-    assert_eq!((&server["name"], &server["extensions"]), (&json!("switchrail"), &json!(["parameters"])));
+    let extensions = json!([
+        "classification",
+        "model_repository",
+        "model_configuration",
+        "binary_tensor_data",
+        "parameters",
+        "statistics",
+        "trace",
+        "logging"
+    ]);
+    assert_eq!((&server["name"], &server["extensions"]), (&json!("switchrail"), &extensions));
     assert_eq!(client.get("/v2/models").await.json(), json!({"models": ["cold", "m"]}));
     let model = client.get("/v2/models/m").await.json();
     let spec = |name: &str| json!([{"name": name, "datatype": "FP32", "shape": [-1, 4]}]);
@@ -182,10 +192,11 @@ async fn real_clients_have_their_habits() {
     }
     let infer = |headers: &'static str| post("POST", "/v2/models/m/infer", headers, GOOD);
     for (headers, status, code) in [
-        ("inference-header-content-length: 5\r\n", 400, "unsupported"),
+        ("inference-header-content-length: 5\r\n", 400, "malformed"),
         ("inference-header-content-length: 5000\r\n", 400, "malformed"),
         ("inference-header-content-length: x\r\n", 400, "malformed"),
-        ("content-encoding: gzip\r\n", 415, "unsupported_encoding"),
+        ("content-encoding: gzip\r\n", 400, "malformed"),
+        ("content-encoding: br\r\n", 415, "unsupported_encoding"),
         ("switchrail-timeout-ms: 0\r\n", 400, "malformed"),
         ("switchrail-timeout-ms: soon\r\n", 400, "malformed"),
     ] {

@@ -131,6 +131,15 @@ impl World {
     }
 
     async fn start(options: EdgeOptions) -> Self {
+        Self::start_as(options, |edge| edge).await
+    }
+
+    /// With an edge that has more than its options.
+    pub(super) async fn managed(change: impl FnOnce(Edge) -> Edge) -> Self {
+        Self::start_as(EdgeOptions::default(), change).await
+    }
+
+    async fn start_as(options: EdgeOptions, change: impl FnOnce(Edge) -> Edge) -> Self {
         let metrics = Metrics::new("0", "0").unwrap();
         let held = Held::default();
         let cell = Arc::new(SnapshotCell::new(snapshot(&metrics, &held)));
@@ -142,7 +151,7 @@ impl World {
         let shutdown = async {
             stopped.await.ok();
         };
-        let server = tokio::spawn(serve(listener, Edge::new(gateway, options), shutdown));
+        let server = tokio::spawn(serve(listener, change(Edge::new(gateway, options)), shutdown));
         Self { address, metrics, readiness, held, stop: Some(stop), server }
     }
 
@@ -183,4 +192,14 @@ impl World {
 pub(super) fn good_report() -> Report {
     let data = Data::Raw(Bytes::from(vec![0; 16]));
     report(Ok(vec![Tensor::new("y", DataType::Fp32, vec![1, 4], data).unwrap()]))
+}
+
+/// Waits until something is so.
+pub(super) async fn until(is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it comes true");
 }

@@ -1,0 +1,159 @@
+//! The OpenAPI document says what the edge does: every route is in it, and nothing else.
+
+use std::collections::BTreeSet;
+
+use http::Method;
+use serde_json::Value;
+
+use super::world::World;
+use crate::path::{Absent, Route, route};
+
+const METHODS: [(&str, Method); 4] =
+    [("get", Method::GET), ("post", Method::POST), ("put", Method::PUT), ("delete", Method::DELETE)];
+
+fn document() -> Value {
+    serde_json::from_str(crate::inform::OPENAPI).unwrap()
+}
+
+/// A path as a caller would write it.
+fn concrete(template: &str) -> String {
+    [("{model}", "m"), ("{version}", "3"), ("{label}", "champion"), ("{repository}", "main"), ("{region}", "r")]
+        .iter()
+        .fold(template.to_owned(), |path, (name, value)| path.replace(name, value))
+}
+
+/// A name for each kind of route. A new variant does not compile until it has one here.
+fn kind(route: &Route<'_>) -> &'static str {
+    match route {
+        Route::Server => "server",
+        Route::OpenApi => "openapi",
+        Route::Live => "live",
+        Route::Ready => "ready",
+        Route::Models => "models",
+        Route::Model(_) => "model",
+        Route::ModelReady(_) => "model ready",
+        Route::Config(_) => "config",
+        Route::Statistics(None) => "all statistics",
+        Route::Statistics(Some(_)) => "statistics",
+        Route::Infer(_) => "infer",
+        Route::Index => "index",
+        Route::Change(base_serving::ChangeKind::Load, _) => "load",
+        Route::Change(base_serving::ChangeKind::Unload, _) => "unload",
+        Route::Logging => "logging",
+        Route::Trace(None) => "trace",
+        Route::Trace(Some(_)) => "model trace",
+        Route::NoRegions => "no regions",
+        Route::Absent(Absent::SharedMemory) => "shared memory",
+        Route::Absent(Absent::RegionStatus) => "region status",
+        Route::Absent(Absent::Generate) => "generate",
+        Route::Absent(Absent::NamedRepository) => "named repository",
+    }
+}
+
+const KINDS: usize = 22;
+
+#[test]
+fn every_route_is_in_the_document_and_every_path_of_it_is_a_route() {
+    let document = document();
+    let mut kinds = BTreeSet::new();
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        if !template.starts_with("/v2") {
+            continue;
+        }
+        let path = concrete(template);
+        for (name, method) in METHODS {
+            let found = route(&method, &path);
+            let is_told = operations.get(name).is_some();
+            match &found {
+                Ok(found) => {
+                    assert!(is_told, "{method} {template} is not in the document");
+                    kinds.insert(kind(found));
+                }
+                Err(none) => assert!(!is_told, "{method} {template}: {:?}", none.failure),
+            }
+        }
+    }
+    assert_eq!(kinds.len(), KINDS, "a kind of route is not in the document: {kinds:?}");
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere_and_names_are_unique() {
+    let document = document();
+    let mut ids = BTreeSet::new();
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        for operation in operations.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} is there twice");
+            let parameters = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
+            let names: BTreeSet<String> = parameters
+                .iter()
+                .map(|p| document.pointer(&p["$ref"].as_str().unwrap()[1..]).unwrap())
+                .filter(|p| p["in"] == "path")
+                .map(|p| format!("{{{}}}", p["name"].as_str().unwrap()))
+                .collect();
+            let expected = template.split(['/', ':']).filter(|s| s.starts_with('{')).map(str::to_owned).collect();
+            assert_eq!(names, expected, "{template}");
+        }
+    }
+    let text = crate::inform::OPENAPI;
+    for part in text.split("\"$ref\": \"#").skip(1) {
+        let pointer = part.split('"').next().unwrap();
+        assert!(document.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn the_document_is_served_and_bodies_have_the_members_it_requires() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    assert_eq!(client.get("/v2/openapi.json").await.json(), document());
+    let schemas = document()["components"]["schemas"].clone();
+    for (path, schema) in [
+        ("/v2", "ServerMetadata"),
+        ("/v2/health/live", "Live"),
+        ("/v2/health/ready", "Ready"),
+        ("/v2/models", "ModelList"),
+        ("/v2/models/m", "ModelMetadata"),
+        ("/v2/models/m/ready", "ModelReady"),
+        ("/v2/models/m/config", "ModelConfig"),
+        ("/v2/models/m/stats", "Statistics"),
+        ("/v2/trace/setting", "TraceSettings"),
+        ("/v2/models/none", "Error"),
+    ] {
+        let body = client.get(path).await.json();
+        check(&schemas, &schemas[schema], &body, path);
+    }
+}
+
+/// Checks types, required members and, where the schema says what there may be, the absence of others.
+fn check(schemas: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next()) {
+        return check(schemas, &schemas[name], value, at);
+    }
+    match schema["type"].as_str() {
+        Some("object") => {
+            let object = value.as_object().unwrap_or_else(|| panic!("{at} is no object: {value}"));
+            for name in schema["required"].as_array().into_iter().flatten() {
+                assert!(object.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
+            }
+            for (name, part) in schema["properties"].as_object().into_iter().flatten() {
+                if let Some(value) = object.get(name) {
+                    check(schemas, part, value, &format!("{at}/{name}"));
+                }
+            }
+        }
+        Some("array") => {
+            for item in value.as_array().unwrap_or_else(|| panic!("{at} is no array: {value}")) {
+                check(schemas, &schema["items"], item, at);
+            }
+        }
+        Some("string") => {
+            let text = value.as_str().unwrap_or_else(|| panic!("{at} is no text: {value}"));
+            let words = schema["enum"].as_array();
+            assert!(words.is_none_or(|words| words.contains(&text.into())), "{at}: {text}");
+        }
+        Some("integer") => assert!(value.is_i64() || value.is_u64(), "{at}: {value}"),
+        Some("boolean") => assert!(value.is_boolean(), "{at}: {value}"),
+        _ => {}
+    }
+}

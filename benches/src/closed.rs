@@ -3,17 +3,22 @@
 //!
 //! All callers live on one thread, so that the generator takes at most one core and little of that.
 
+mod http2;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
 use crate::BenchError;
 use crate::error::io_at;
 use crate::http1::extent;
+
+pub use http2::Http2Request;
 
 const CHUNK_BYTES: usize = 16 << 10;
 
@@ -34,14 +39,24 @@ pub struct ClosedLoop {
 impl ClosedLoop {
     /// Starts `n_callers`, all sending the same bytes.
     pub fn start(address: &str, request: Vec<u8>, n_callers: usize) -> Result<Self, BenchError> {
+        let (address, request) = (address.to_owned(), Arc::<[u8]>::from(request));
+        Self::spawn(move |runtime, counts| runtime.block_on(drive(&address, &request, n_callers, counts)))
+    }
+
+    /// The same over HTTP/2. An answer counts as good when gRPC's status, if there is one, says so too.
+    pub fn start_http2(address: &str, request: Http2Request, n_callers: usize) -> Result<Self, BenchError> {
+        let address = address.to_owned();
+        Self::spawn(move |runtime, counts| runtime.block_on(http2::drive(&address, &request, n_callers, counts)))
+    }
+
+    fn spawn(
+        drive: impl FnOnce(&Runtime, &Arc<Counts>) -> io::Result<()> + Send + 'static,
+    ) -> Result<Self, BenchError> {
         let counts = Arc::new(Counts::default());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(io_at("start the load generator"))?;
-        let (address, shared) = (address.to_owned(), Arc::clone(&counts));
-        let thread = std::thread::Builder::new().name("closed loop".to_owned()).spawn(move || {
-            let request: Arc<[u8]> = request.into();
-            runtime.block_on(drive(&address, &request, n_callers, &shared))
-        });
+        let shared = Arc::clone(&counts);
+        let thread = std::thread::Builder::new().name("closed loop".to_owned()).spawn(move || drive(&runtime, &shared));
         Ok(Self { counts, thread: Some(thread.map_err(io_at("start the load generator"))?) })
     }
 

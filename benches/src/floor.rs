@@ -1,6 +1,6 @@
 //! The floor under any server: the model run in-process, by one thread and without callers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base_serving::engine::{Artifact, ArtifactFile, Engine, RunControl, Runner};
@@ -20,15 +20,28 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Loads the model. Once per process.
+    /// Loads the model for a row of floats.
     pub fn load(model: &[u8], row: &[f32]) -> Result<Self, BenchError> {
+        let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let input = Tensor::new("x", DataType::Fp32, vec![1, row.len()], Data::Raw(Bytes::from(bytes)));
+        Self::load_with(model, input.map_err(|e| BenchError::Floor(e.to_string()))?)
+    }
+
+    /// Loads the model for an input.
+    pub fn load_with(model: &[u8], input: Tensor) -> Result<Self, BenchError> {
         let failed = |error: &dyn std::fmt::Display| BenchError::Floor(error.to_string());
-        let engine = OnnxEngine::start(&Options::default()).map_err(|e| failed(&e))?;
+        // The runtime starts once per process.
+        static ENGINE: Mutex<Option<Arc<OnnxEngine>>> = Mutex::new(None);
+        let mut engine = ENGINE.lock().unwrap_or_else(|e| e.into_inner());
+        let engine = match engine.as_ref() {
+            Some(engine) => engine.clone(),
+            None => {
+                let started = OnnxEngine::start(&Options::default()).map_err(|e| failed(&e))?;
+                engine.insert(Arc::new(started)).clone()
+            }
+        };
         let file = ArtifactFile { path: "model.onnx".to_owned(), content: model.into() };
         let runner = engine.load(&Artifact { model: file, external: Vec::new() }).map_err(|e| failed(&e))?;
-        let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let data = Data::Raw(Bytes::from(bytes));
-        let input = Tensor::new("x", DataType::Fp32, vec![1, row.len()], data).map_err(|e| failed(&e))?;
         Ok(Self { runner, input })
     }
 

@@ -107,7 +107,7 @@ impl Gateway {
         let mut command = Command::new(&settings.gateway);
         command.arg("serve").arg("--model-repository").arg(house.repository.root());
         command.arg("--state-dir").arg(house.path().join("state"));
-        for listener in ["--http-address", "--metrics-address", "--admin-address"] {
+        for listener in ["--http-address", "--grpc-address", "--metrics-address", "--admin-address"] {
             command.args([listener, "127.0.0.1:0"]);
         }
         if tempo == Tempo::Brisk {
@@ -128,6 +128,11 @@ impl Gateway {
     /// Where callers ask.
     pub fn address(&self) -> String {
         self.server.address("http")
+    }
+
+    /// Where callers ask over gRPC.
+    pub fn grpc_address(&self) -> String {
+        self.server.address("grpc")
     }
 
     /// Its process.

@@ -5,6 +5,7 @@ mod memory;
 mod rollback;
 mod switch;
 mod tiny;
+mod wire;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use memory::memory;
 pub use rollback::rollback;
 pub use switch::switch;
 pub use tiny::tiny;
+pub use wire::wire;
 
 use crate::BenchError;
 use crate::closed::ClosedLoop;

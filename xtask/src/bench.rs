@@ -32,6 +32,8 @@ enum Name {
     Rollback,
     /// Memory over load and unload cycles.
     Memory,
+    /// Server CPU per request on every wire, from four floats to an image.
+    Wire,
 }
 
 /// Why a measurement was not made, or what it found wrong.

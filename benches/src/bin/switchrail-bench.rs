@@ -60,6 +60,7 @@ enum Name {
     Load,
     Rollback,
     Memory,
+    Wire,
 }
 
 fn main() -> ExitCode {
@@ -87,6 +88,7 @@ fn run(command: Command) -> Result<(), BenchError> {
                 Name::Load => measure::load(&settings),
                 Name::Rollback => measure::rollback(&settings),
                 Name::Memory => measure::memory(&settings),
+                Name::Wire => measure::wire(&settings),
             }
         }
         Command::Drive { address, model, connections, seconds } => {

@@ -23,6 +23,8 @@ pub struct Builder {
     has_routing: bool,
     is_signal_proof: bool,
     is_bare: bool,
+    /// Where the models are, if not in the repository's folder.
+    models: Option<String>,
     state: PathBuf,
 }
 
@@ -43,14 +45,17 @@ impl Default for Builder {
             has_routing: false,
             is_signal_proof: false,
             is_bare: false,
+            models: None,
         };
         // Free ports, and short waits where the defaults are made for people.
         let quick = [
             ("http.address", "\"127.0.0.1:0\""),
+            ("grpc.address", "\"127.0.0.1:0\""),
             ("metrics.address", "\"127.0.0.1:0\""),
             ("admin.address", "\"127.0.0.1:0\""),
             ("repository.poll_ms", "50"),
             ("repository.settle_ms", "50"),
+            ("bucket.poll_ms", "50"),
             ("watch.poll_ms", "100"),
             ("watch.quiet_ms", "20"),
             ("limits.drain_ms", "5000"),
@@ -116,6 +121,18 @@ impl Builder {
         self
     }
 
+    /// Reads the repository as a bucket, and not as a folder.
+    pub fn bucket(self) -> Self {
+        let address = format!("file://{}", self.repository.root().display());
+        self.models_from(&address)
+    }
+
+    /// Reads models from this address.
+    pub fn models_from(mut self, address: &str) -> Self {
+        self.models = Some(address.to_owned());
+        self
+    }
+
     /// Starts it as a newcomer does: no gateway.toml and no state folder, only free ports.
     pub fn bare(mut self) -> Self {
         self.is_bare = true;
@@ -169,9 +186,13 @@ impl Builder {
         if self.is_signal_proof {
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
         }
-        command.arg("serve").arg("--model-repository").arg(self.repository.root());
+        command.arg("serve").arg("--model-repository");
+        match &self.models {
+            Some(address) => command.arg(address),
+            None => command.arg(self.repository.root()),
+        };
         if self.is_bare {
-            for flag in ["--http-address", "--metrics-address", "--admin-address"] {
+            for flag in ["--http-address", "--grpc-address", "--metrics-address", "--admin-address"] {
                 command.args([flag, "127.0.0.1:0"]);
             }
         } else {

@@ -22,6 +22,8 @@ const LOG_LINES_SHOWN: usize = 80;
 pub struct Addresses {
     /// Predictions.
     pub http: SocketAddr,
+    /// Predictions over gRPC.
+    pub grpc: SocketAddr,
     /// Prometheus.
     pub metrics: SocketAddr,
     /// Operators.
@@ -295,7 +297,8 @@ impl Drop for Gateway {
 fn addresses(line: &str) -> Option<Addresses> {
     let line: Value = serde_json::from_str(line).ok()?;
     let address = |key: &str| line[key].as_str()?.parse().ok();
-    Some(Addresses { http: address("http")?, metrics: address("metrics")?, admin: address("admin")? })
+    let (http, grpc, metrics, admin) = (address("http")?, address("grpc")?, address("metrics")?, address("admin")?);
+    Some(Addresses { http, grpc, metrics, admin })
 }
 
 /// A text or number as text.

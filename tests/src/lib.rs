@@ -8,6 +8,7 @@
 mod answer;
 mod builder;
 mod gateway;
+mod grpc;
 mod http;
 mod listener;
 mod load;
@@ -18,6 +19,7 @@ mod wait;
 pub use answer::{Answer, Infer, float_input};
 pub use builder::Builder;
 pub use gateway::{Addresses, Gateway};
+pub use grpc::{Calls, GrpcInfer, GrpcReply};
 pub use http::{Client, Response};
 pub use listener::Webhook;
 pub use load::under_load;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod conformance;
 mod demo;
 mod docs;
 mod runtime;
@@ -29,6 +30,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Checks format, lints, walls and generated pages.
     Check,
+    /// Runs unmodified clients of the protocols against the real program, and writes docs/conformance.md.
+    Conformance(conformance::Options),
     /// Writes the generated pages and tables anew.
     Docs {
         /// Change nothing; fail where a page is not current.
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(arguments) => bench::run(&repository_root(), &arguments),
         Command::Check => check::run(&repository_root()).map_err(Into::into),
+        Command::Conformance(options) => conformance::run(&repository_root(), &options).map_err(Into::into),
         Command::Docs { check } => docs::run(&repository_root(), check).map_err(Into::into),
         Command::Walls => walls::run(&repository_root()).map_err(Into::into),
         Command::Setup => setup(&repository_root()),

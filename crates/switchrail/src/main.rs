@@ -1,7 +1,9 @@
 //! Switchrail: a model-serving gateway with live version switching. This binary is the composition root, the only
 //! place that sees both planes, and the command line.
 
+mod bucket;
 mod cli;
+mod io_workers;
 mod loader;
 mod logging;
 mod serve;

@@ -5,21 +5,24 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_metrics::Metrics;
+use base_metrics::{Alias, Metrics};
 use base_serving::{OutcomeLedger, Snapshot, SnapshotCell};
 use base_types::{Clock, Digest, SystemClock};
 use control_admin::{AdminOptions, Token};
-use control_config::{Diagnostic, GatewayConfig};
+use control_bucket::MirrorError;
+use control_config::{Diagnostic, GatewayConfig, MetricsAlias};
 use control_loop::{Connections, Control, ControlError, Settings};
 use control_registry::Limits;
 use control_registry::journal::{Journal, JournalError};
 use control_registry::repository::ScanOptions;
 use data_edge::{AccessLog, Edge, EdgeOptions, HttpLimits, Readiness};
 use data_exec::Executor;
+use data_grpc::{Grpc, is_grpc};
 use data_path::Gateway;
 use engine_onnx::{InFlightMarks, OnnxEngine, RuntimeError};
 use thiserror::Error;
@@ -28,8 +31,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::bucket;
+use crate::io_workers::IoWorkers;
 use crate::loader::VersionLoader;
-use crate::logging;
+use crate::logging::{self, Log};
 use crate::settings::{self, ServeArguments, ServeSettings, SettingsError};
 
 /// In the state directory: requests in flight, for the next start.
@@ -58,6 +63,8 @@ enum ServeError {
     Token(#[source] control_admin::TokenError),
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error(transparent)]
+    Bucket(#[from] MirrorError),
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
@@ -111,7 +118,7 @@ fn tell(error: &ServeError) {
 
 fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let config = &settings.config;
-    logging::start(&config.log);
+    let log = logging::start(&config.log);
     for warning in &settings.warnings {
         warn!(%warning, "gateway.toml");
     }
@@ -133,8 +140,10 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let executor = Arc::new(Executor::start(n_run, n_io - 1, clock.clone())?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(n_io).thread_name("io").enable_all().build()?;
+    let io_workers = IoWorkers::start(runtime.handle(), clock.clone())?;
     let listeners = runtime.block_on(Listeners::bind(config))?;
     let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
+    show_aliases(&metrics, config, cell.clone());
     let started = clock.now();
     let connections = Connections {
         cell: cell.clone(),
@@ -144,10 +153,12 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
         loader: Arc::new(VersionLoader { engine, executor: executor.clone(), marks }),
         crashed: sums(crashed),
     };
-    let control = Arc::new(Control::start(control_settings(settings), (journal, recovered), connections)?);
+    let (repository, mirror) = bucket::repository(settings, &metrics, &clock)?;
+    let control_settings = control_settings(settings, repository);
+    let control = Arc::new(Control::start(control_settings, (journal, recovered), connections)?);
     let ledger = Arc::new(OutcomeLedger::new(control.judge(), started));
     let gateway = Arc::new(Gateway::new(cell, ledger, metrics.clone(), clock));
-    let edges = Edges { gateway, control: control.clone(), metrics, token };
+    let edges = Edges { gateway, control: control.clone(), metrics, token, log };
     runtime.block_on(edges.run(config, listeners))?;
     // Before the runtime goes, so that a second signal still ends a process whose disk hangs.
     let stop = tokio::task::spawn_blocking;
@@ -155,9 +166,22 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     if stopped.is_err() {
         error!("the journal does not take the end: this end counts as unclean");
     }
+    drop((io_workers, mirror));
     runtime.shutdown_timeout(LISTENERS_END);
     info!("stopped");
     Ok(())
+}
+
+/// Shows the figures under other servers' names too, where the operator asks for it.
+fn show_aliases(metrics: &Metrics, config: &GatewayConfig, cell: Arc<SnapshotCell>) {
+    let alias = |alias: &MetricsAlias| match alias {
+        MetricsAlias::Triton => Alias::Triton,
+        MetricsAlias::OpenVino => Alias::OpenVino,
+    };
+    let names: Vec<Alias> = config.metrics_aliases.iter().map(alias).collect();
+    if !names.is_empty() {
+        metrics.set_aliases(names, Box::new(move || data_path::alias_figures(&cell.load())));
+    }
 }
 
 /// Adds up what several loads of the same content had in flight.
@@ -169,7 +193,7 @@ fn sums(counts: Vec<(Digest, u64)>) -> BTreeMap<Digest, u64> {
     sums
 }
 
-fn control_settings(settings: &ServeSettings) -> Settings {
+fn control_settings(settings: &ServeSettings, models: PathBuf) -> Settings {
     let config = &settings.config;
     let repository = &config.repository;
     let limits = Limits {
@@ -180,7 +204,7 @@ fn control_settings(settings: &ServeSettings) -> Settings {
         ..Limits::default()
     };
     Settings {
-        repository: settings.repository.clone(),
+        repository: models,
         scan: ScanOptions { settle_ms: repository.settle.as_millis() as u64, limits },
         look_every: repository.poll,
         routing: config.routing.clone(),
@@ -214,6 +238,7 @@ fn edge_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> EdgeOption
 /// The bound listeners; bound before anything is loaded, so that a taken port is told at once.
 struct Listeners {
     http: TcpListener,
+    grpc: TcpListener,
     metrics: TcpListener,
     admin: TcpListener,
 }
@@ -222,6 +247,7 @@ impl Listeners {
     async fn bind(config: &GatewayConfig) -> Result<Self, ServeError> {
         Ok(Self {
             http: bind("http", config.http).await?,
+            grpc: bind("grpc", config.grpc).await?,
             metrics: bind("metrics", config.metrics).await?,
             admin: bind("admin", config.admin.address).await?,
         })
@@ -231,6 +257,7 @@ impl Listeners {
     fn ready_line(&self) -> std::io::Result<String> {
         let addresses = serde_json::json!({
             "http": self.http.local_addr()?.to_string(),
+            "grpc": self.grpc.local_addr()?.to_string(),
             "metrics": self.metrics.local_addr()?.to_string(),
             "admin": self.admin.local_addr()?.to_string(),
         });
@@ -248,6 +275,7 @@ struct Edges {
     control: Arc<Control>,
     metrics: Metrics,
     token: Option<Token>,
+    log: Arc<Log>,
 }
 
 impl Edges {
@@ -258,10 +286,10 @@ impl Edges {
         let (stop, stopping) = watch::channel(Stage::Serving);
         let options = edge_options(config, readiness.clone());
         let admin = AdminOptions { token: self.token, ..AdminOptions::default() };
-        // The operators' and the scraper's doors stay open until the data door has drained.
-        let data =
-            data_http::serve(listeners.http, Edge::new(self.gateway, options), reached(&stopping, Stage::Draining));
-        let data = tokio::spawn(data);
+        // The operators' and the scraper's doors stay open until the data doors have drained.
+        let edge = Edge::new(self.gateway, options).with_log_control(self.log);
+        let edge = if config.model_control { edge.with_changes(self.control.clone()) } else { edge };
+        let data = tokio::spawn(data_edges((listeners.http, listeners.grpc), edge, config.grpc_on_http, &stopping));
         let metrics = data_http::serve_metrics(listeners.metrics, self.metrics, reached(&stopping, Stage::Drained));
         let metrics = tokio::spawn(metrics);
         let admin =
@@ -274,7 +302,7 @@ impl Edges {
         readiness.set_draining();
         stop.send_replace(Stage::Draining);
         if let Err(error) = data.await {
-            error!(%error, "the data listener failed");
+            error!(%error, "a data listener failed");
         }
         stop.send_replace(Stage::Drained);
         let ends = async { (metrics.await.is_ok(), admin.await.is_ok()) };
@@ -283,6 +311,28 @@ impl Edges {
             _ => warn!("the metrics or admin listener did not end in time"),
         }
         Ok(())
+    }
+}
+
+/// Serves both data listeners until the drain is over. They share one edge, and with it the bounds.
+fn data_edges(
+    (http, grpc): (TcpListener, TcpListener),
+    edge: Edge,
+    is_grpc_on_http: bool,
+    stages: &watch::Receiver<Stage>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let (edge, stages) = (Arc::new(edge), stages.clone());
+    let stopping = reached(&stages, Stage::Draining);
+    async move {
+        let calls = Grpc::new(edge.clone(), move || reached(&stages, Stage::Draining));
+        let rest = async {
+            if is_grpc_on_http {
+                data_http::serve_beside(http, edge, (calls.clone(), is_grpc), stopping).await
+            } else {
+                data_http::serve(http, edge, stopping).await
+            }
+        };
+        tokio::join!(rest, data_grpc::serve(grpc, calls.clone()));
     }
 }
 

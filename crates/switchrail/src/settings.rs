@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
-use control_config::{Diagnostic, GatewayConfig, SettingError, parse_address, parse_gateway};
+use control_bucket::Address;
+use control_config::{Diagnostic, GatewayConfig, SettingError, is_bucket, parse_address, parse_gateway};
 use thiserror::Error;
 
 /// The state directory, if none is given, lies inside the repository under this name, which scans pass over.
@@ -13,8 +14,8 @@ pub(crate) const STATE_IN_REPOSITORY: &str = ".switchrail";
 /// Flags of `switchrail serve`. A flag wins over gateway.toml.
 #[derive(Debug, Args)]
 pub struct ServeArguments {
-    /// The model repository: <model>/<version>/model.onnx
-    #[arg(long, value_name = "DIR")]
+    /// The model repository: <model>/<version>/model.onnx, in a folder or a bucket
+    #[arg(long, value_name = "DIR or URL")]
     model_repository: Option<PathBuf>,
     /// Settings that are fixed at start
     #[arg(long, value_name = "gateway.toml")]
@@ -28,6 +29,9 @@ pub struct ServeArguments {
     /// Where applications send requests [default: 127.0.0.1:8000]
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     http_address: Option<SocketAddr>,
+    /// Where applications send requests over gRPC [default: 127.0.0.1:8001]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
+    grpc_address: Option<SocketAddr>,
     /// Where Prometheus scrapes [default: 127.0.0.1:8002]
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     metrics_address: Option<SocketAddr>,
@@ -59,6 +63,9 @@ pub enum SettingsError {
     /// What came out does not fit together.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Misfit(Vec<SettingError>),
+    /// The model repository is meant to be a bucket and is none that can be reached.
+    #[error(transparent)]
+    Bucket(#[from] control_bucket::AddressError),
 }
 
 /// Settings that fit together.
@@ -66,8 +73,10 @@ pub enum SettingsError {
 pub struct ServeSettings {
     /// Everything from gateway.toml and flags.
     pub config: GatewayConfig,
-    /// The model repository.
+    /// The model repository as it was given.
     pub repository: PathBuf,
+    /// The bucket, if it is one.
+    pub bucket: Option<Address>,
     /// The state directory.
     pub state_dir: PathBuf,
     /// Warnings about gateway.toml.
@@ -90,6 +99,7 @@ pub fn settle(arguments: &ServeArguments) -> Result<ServeSettings, SettingsError
     config.routing = routing.clone().or(config.routing);
     config.state_dir = state_dir.clone().or(config.state_dir);
     config.http = arguments.http_address.unwrap_or(config.http);
+    config.grpc = arguments.grpc_address.unwrap_or(config.grpc);
     config.metrics = arguments.metrics_address.unwrap_or(config.metrics);
     config.admin.address = arguments.admin_address.unwrap_or(config.admin.address);
     config.admin.token_file = token_file.clone().or(config.admin.token_file);
@@ -99,5 +109,6 @@ pub fn settle(arguments: &ServeArguments) -> Result<ServeSettings, SettingsError
         return Err(SettingsError::Misfit(misfits));
     };
     let state_dir = config.state_dir.clone().unwrap_or_else(|| repository.join(STATE_IN_REPOSITORY));
-    Ok(ServeSettings { config, repository, state_dir, warnings })
+    let bucket = is_bucket(&repository).then(|| Address::parse(&repository.to_string_lossy())).transpose()?;
+    Ok(ServeSettings { config, repository, bucket, state_dir, warnings })
 }

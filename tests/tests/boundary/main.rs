@@ -3,12 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod admin;
+mod binary;
+mod buckets;
 mod commands;
+mod compression;
+mod contracts;
 mod durability;
 mod fallback;
 mod formats;
+mod grpc;
+mod grpc_services;
+mod grpc_stream;
 mod load_stop;
 mod metrics;
+mod model_control;
+mod protocol;
 mod reload;
 mod repository;
 mod repository_live;
@@ -19,3 +28,5 @@ mod routing;
 mod start;
 mod sticky;
 mod switching;
+mod tfs_grpc;
+mod tfs_rest;

@@ -31,10 +31,10 @@ fn the_ready_line_names_the_bound_addresses() {
     let mut gateway = one_model().start();
     let line: Value = serde_json::from_str(gateway.ready_line()).unwrap();
     let keys: BTreeSet<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, BTreeSet::from(["http", "metrics", "admin"]));
+    assert_eq!(keys, BTreeSet::from(["http", "grpc", "metrics", "admin"]));
     let all = gateway.addresses();
-    let ports = BTreeSet::from([all.http.port(), all.metrics.port(), all.admin.port()]);
-    assert_eq!(ports.len(), 3);
+    let ports = BTreeSet::from([all.http.port(), all.grpc.port(), all.metrics.port(), all.admin.port()]);
+    assert_eq!(ports.len(), 4);
     assert!(!ports.contains(&0));
     // Ready means ready: the first request is answered.
     gateway.ask("m", 1.0).ok();
@@ -187,7 +187,7 @@ fn no_socket_beyond_the_listeners_and_nothing_in_the_home_folder() {
     switchrail_tests::wait_until("only the listeners to be open", || {
         let sockets = sockets(gateway.pid());
         sockets.iter().all(|socket| socket == "tcp listen" || socket == "unix unnamed")
-            && sockets.iter().filter(|socket| *socket == "tcp listen").count() == 3
+            && sockets.iter().filter(|socket| *socket == "tcp listen").count() == 4
     });
     gateway.stop();
     assert_eq!(fs::read_dir(gateway.builder_used().home()).unwrap().count(), 0);

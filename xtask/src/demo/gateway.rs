@@ -189,7 +189,7 @@ fn serve(place: &Place) -> Result<Command, DemoError> {
     command.arg("serve").arg("--model-repository").arg(place.repository());
     command.arg("--config").arg(place.config()).arg("--routing").arg(place.routing());
     command.arg("--state-dir").arg(place.folder.join("state"));
-    for address in ["--http-address", "--metrics-address", "--admin-address"] {
+    for address in ["--http-address", "--grpc-address", "--metrics-address", "--admin-address"] {
         command.args([address, "127.0.0.1:0"]);
     }
     if let Some(library) = &place.library {

@@ -20,16 +20,31 @@ const fn home(packages: &'static [&'static str], crates: &'static [&'static str]
 pub const HOMES: &[Home] = &[
     home(&["arc-swap"], &["base-serving"], "one pointer is swapped in the whole process"),
     home(&["ort", "libloading", "libc"], &["engine-onnx"], "one door to the runtime and to unsafe code"),
+    home(&["base64"], &["data-codec"], "binary values in JSON"),
     home(&["prometheus"], &["base-metrics"], "names and labels of metrics are decided in one place"),
     home(&["notify", "toml"], &["control-config"], "files are read, watched and explained in one place"),
     home(&["rusqlite", "sha2"], &["control-registry"], "the journal and the digests are kept by one crate"),
     home(&["twox-hash"], &["base-routing", "control-config"], "sticky keys; the fingerprint of a routing block"),
     home(&["fastrand"], &["data-path"], "one draw for each request without a sticky key"),
-    home(&["hyper"], &["data-edge", "data-http", "control-admin"], "HTTP is served by the edges"),
+    home(&["hyper"], &["data-edge", "data-http", "data-grpc", "control-admin"], "HTTP is served by the edges"),
     home(&["hyper-util"], &["data-edge", "control-admin"], "connections are taken in one place of each plane"),
-    home(&["tower"], &["data-http", "control-admin"], "limits of the scrape and of the admin API"),
-    home(&["http"], &["data-edge", "data-http"], "the types of the data edges"),
-    home(&["http-body"], &["data-edge"], "bodies are read and answers written in one place"),
+    home(
+        &["tower"],
+        &["data-http", "data-grpc", "control-admin"],
+        "limits of the scrape and of the admin API; the call of reflection",
+    ),
+    home(&["http"], &["data-edge", "data-http", "data-grpc"], "the types of the data edges"),
+    home(
+        &["http-body"],
+        &["data-edge", "data-grpc"],
+        "bodies are read and answers written in one place; streams of messages",
+    ),
+    home(&["flate2"], &["data-edge"], "bodies are packed and unpacked in one place"),
+    home(
+        &["prost", "prost-types", "prost-build", "protox", "tonic", "tonic-reflection"],
+        &["data-grpc"],
+        "messages of protocol buffers, made without a compiler of the system; reflection",
+    ),
     home(&["axum"], &["control-admin"], "comfort where speed does not matter"),
     home(&["ureq"], &["control-loop", "switchrail"], "webhooks; the command line's questions to the admin API"),
     home(
@@ -40,6 +55,7 @@ pub const HOMES: &[Home] = &[
             "data-exec",
             "data-edge",
             "data-http",
+            "data-grpc",
             "control-loop",
             "control-admin",
             "switchrail",
@@ -59,7 +75,7 @@ pub const HOMES: &[Home] = &[
     home(&["rustix"], &["control-registry"], "durable and locked files"),
     home(
         &["bytes"],
-        &["base-types", "data-codec", "data-edge", "data-http", "engine-onnx", "control-loop"],
+        &["base-types", "data-codec", "data-edge", "data-http", "data-grpc", "engine-onnx", "control-loop"],
         "tensor data, shared",
     ),
     home(
@@ -83,7 +99,7 @@ pub const HOMES: &[Home] = &[
 ];
 
 /// Packages that only tests use.
-pub const FOR_TESTS: &[&str] = &["http-body-util", "proptest", "tempfile"];
+pub const FOR_TESTS: &[&str] = &["http-body-util", "peak_alloc", "proptest", "tempfile", "tokio-stream", "tonic-prost"];
 
 /// What a crate must not know although its plane could, and why.
 pub const NEVER: &[(&str, &[&str], &str)] = &[
@@ -93,11 +109,17 @@ pub const NEVER: &[(&str, &[&str], &str)] = &[
     ("data-codec", &["base-serving", "base-routing", "base-metrics", "data-path"], "bytes and tensors, nothing else"),
     (
         "data-exec",
-        &["data-path", "data-edge", "data-http", "data-codec", "base-routing"],
+        &["data-path", "data-edge", "data-http", "data-grpc", "data-codec", "base-routing"],
         "runs jobs, wherever they come from",
     ),
-    ("data-edge", &["data-http"], "what edges share knows no protocol's routes"),
-    ("data-path", &["data-edge", "data-http", "data-codec", "data-exec"], "a request is the same on every edge"),
+    ("data-edge", &["data-http", "data-grpc"], "what edges share knows no protocol's routes"),
+    ("data-http", &["data-grpc"], "an edge knows no other"),
+    ("data-grpc", &["data-http"], "an edge knows no other"),
+    (
+        "data-path",
+        &["data-edge", "data-http", "data-grpc", "data-codec", "data-exec"],
+        "a request is the same on every edge",
+    ),
     ("control-config", &["control-registry", "control-loop", "control-admin"], "reads wishes, knows no state"),
     ("control-registry", &["control-config", "control-rollout", "control-loop"], "remembers, does not decide"),
     (
@@ -151,7 +173,7 @@ pub fn plane(package: &str) -> Option<Plane> {
     match package {
         "switchrail" => Some(Plane::Program),
         "testkit" => Some(Plane::Testkit),
-        "switchrail-tests" | "switchrail-benches" | "xtask" => Some(Plane::Tools),
+        "switchrail-tests" | "switchrail-benches" | "xtask" | "fuzz-checks" => Some(Plane::Tools),
         _ => match package.split_once('-')?.0 {
             "base" => Some(Plane::Base),
             "engine" => Some(Plane::Engine),

@@ -18,7 +18,7 @@ mod places;
 #[derive(Debug, Args)]
 pub struct DoctorArguments {
     /// The model repository
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR or URL")]
     model_repository: Option<PathBuf>,
     /// Settings that are fixed at start
     #[arg(long, value_name = "gateway.toml")]
@@ -32,6 +32,9 @@ pub struct DoctorArguments {
     /// Where applications send requests
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     http_address: Option<SocketAddr>,
+    /// Where applications send requests over gRPC
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
+    grpc_address: Option<SocketAddr>,
     /// Where Prometheus scrapes
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     metrics_address: Option<SocketAddr>,

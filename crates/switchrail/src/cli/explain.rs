@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use base_types::{ModelName, Selector};
 use clap::Args;
-use control_admin::explain::{DescribedRequest, explained};
+use control_admin::explain::{DescribedRequest, add_names, explained};
 use control_config::{Availability, compile};
 use serde::Deserialize;
 use serde_json::Value;
@@ -85,7 +85,9 @@ fn described(arguments: &ExplainArguments) -> DescribedRequest {
 fn offline(model: &ModelName, file: &Path, request: &DescribedRequest) -> Result<Value, CliError> {
     let config = read_routing(file)?;
     let route = compile(&config, model, None, &|_| Availability::Ready)?.route;
-    Ok(explained(&route, request)?)
+    let mut answer = explained(&route, request)?;
+    add_names(&mut answer, &config, model);
+    Ok(answer)
 }
 
 fn text(answer: &Value) -> String {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use control_admin::Token;
-use control_config::{Diagnostic, GatewayConfig, SettingError, Severity, parse_gateway, parse_routing};
+use control_config::{Diagnostic, GatewayConfig, SettingError, Severity, is_bucket, parse_gateway, parse_routing};
 use engine_onnx::{locate, probe};
 
 use super::places::{listeners, repository, state_dir};
@@ -17,7 +17,8 @@ pub(super) fn examine(arguments: &DoctorArguments) -> Vec<Finding> {
     let mut findings = vec![finding, runtime(&config), routing(&config), token(&config)];
     findings.extend(misfits(&config));
     findings.push(repository(&config));
-    let in_repository = config.model_repository.as_ref().map(|folder| folder.join(STATE_IN_REPOSITORY));
+    let folder = config.model_repository.as_ref().filter(|repository| !is_bucket(repository));
+    let in_repository = folder.map(|folder| folder.join(STATE_IN_REPOSITORY));
     findings.push(state_dir(config.state_dir.clone().or(in_repository).as_deref()));
     findings.extend(listeners(&config));
     findings
@@ -37,6 +38,7 @@ fn config(arguments: &DoctorArguments) -> (GatewayConfig, Finding) {
     config.routing = routing.clone().or(config.routing);
     config.state_dir = state_dir.clone().or(config.state_dir);
     config.http = arguments.http_address.unwrap_or(config.http);
+    config.grpc = arguments.grpc_address.unwrap_or(config.grpc);
     config.metrics = arguments.metrics_address.unwrap_or(config.metrics);
     config.admin.address = arguments.admin_address.unwrap_or(config.admin.address);
     config.admin.token_file = token_file.clone().or(config.admin.token_file);

@@ -5,11 +5,13 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use base_types::{Clock, SystemClock};
-use control_config::GatewayConfig;
+use control_bucket::Address;
+use control_config::{GatewayConfig, is_bucket};
 use control_registry::Limits;
 use control_registry::repository::{ConfigEntry, Scan, ScanOptions, VersionEntry, scan};
 
 use super::{Finding, Grade};
+use crate::bucket::bounds;
 use crate::cli::with_causes;
 
 /// More refused entries than these are counted, not listed.
@@ -20,6 +22,9 @@ pub(super) fn repository(config: &GatewayConfig) -> Finding {
     let Some(folder) = &config.model_repository else {
         return Finding::new("repository", Grade::Absent, "none given: serve needs --model-repository DIR");
     };
+    if is_bucket(folder) {
+        return bucket(&folder.to_string_lossy(), config);
+    }
     let settings = &config.repository;
     let limits = Limits {
         models: settings.models,
@@ -32,6 +37,24 @@ pub(super) fn repository(config: &GatewayConfig) -> Finding {
         Ok(found) => described(folder, &found),
         Err(error) => Finding::new("repository", Grade::Bad, with_causes(&error)),
     }
+}
+
+/// A model repository in a bucket. It is listed, and nothing of it is fetched.
+fn bucket(address: &str, config: &GatewayConfig) -> Finding {
+    let (grade, text) = match Address::parse(address) {
+        Err(error) => (Grade::Bad, error.to_string()),
+        Ok(address) => match control_bucket::examine(&address, &bounds(config), SystemClock.unix_ms()) {
+            Ok(found) => {
+                let text = format!("models: {}, versions: {}, in {address}", found.n_models, found.n_versions);
+                let refused = found.refused.iter().take(REFUSED_SHOWN).map(|line| format!("\nrefused: {line}"));
+                let is_good = found.n_versions > 0 && found.refused.is_empty();
+                (if is_good { Grade::Good } else { Grade::Doubtful }, text + &refused.collect::<String>())
+            }
+            // What is cached may serve all the same.
+            Err(text) => (Grade::Doubtful, format!("{address}: {text}")),
+        },
+    };
+    Finding::new("repository", grade, text)
 }
 
 fn described(folder: &Path, found: &Scan) -> Finding {
@@ -100,6 +123,7 @@ fn try_writing(folder: &Path) -> std::io::Result<()> {
 pub(super) fn listeners(config: &GatewayConfig) -> Vec<Finding> {
     let addresses = [
         ("http", "--http-address", config.http),
+        ("grpc", "--grpc-address", config.grpc),
         ("metrics", "--metrics-address", config.metrics),
         ("admin", "--admin-address", config.admin.address),
     ];

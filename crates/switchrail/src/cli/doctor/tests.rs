@@ -64,10 +64,11 @@ fn a_state_directory_is_tried_and_left_as_it_was() {
 fn an_address_in_use_is_a_warning() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut config = GatewayConfig { http: taken.local_addr().unwrap(), ..GatewayConfig::default() };
+    config.grpc.set_port(0);
     config.metrics.set_port(0);
     config.admin.address = "192.0.2.1:8003".parse().unwrap();
     let found = listeners(&config);
     let grades: Vec<Grade> = found.iter().map(|f| f.grade).collect();
-    assert_eq!(grades, [Grade::Doubtful, Grade::Good, Grade::Bad], "{found:?}");
+    assert_eq!(grades, [Grade::Doubtful, Grade::Good, Grade::Good, Grade::Bad], "{found:?}");
     assert!(found[0].text.contains("--http-address"), "{}", found[0].text);
 }

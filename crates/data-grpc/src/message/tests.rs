@@ -1,0 +1,94 @@
+#![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::task::{Context, Poll};
+
+use data_edge::compress::pack;
+use http_body::Frame;
+
+use super::*;
+
+/// A body that comes in these pieces.
+struct Pieced(VecDeque<Bytes>);
+
+impl Body for Pieced {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn bounds(body_bytes: usize) -> Bounds {
+    Bounds::new(HttpLimits { body_bytes, ..HttpLimits::default() }, BodyBudget::new(1 << 30))
+}
+
+fn messages(body: &[u8], step: usize, encoding: Option<&'static str>) -> Messages<Pieced> {
+    let pieces = body.chunks(step).map(Bytes::copy_from_slice).collect();
+    let headers = encoding.map(|e| (http::HeaderName::from_static(ENCODING), HeaderValue::from_static(e)));
+    Messages::new(Pieced(pieces), &headers.into_iter().collect())
+}
+
+fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
+    [&[flag][..], &(message.len() as u32).to_be_bytes(), message].concat()
+}
+
+#[tokio::test]
+async fn messages_arrive_whole_however_they_are_cut() {
+    let (one, two) = (vec![7; 3000], vec![8; 10]);
+    let body = [framed(0, &one), framed(0, &[]), framed(0, &two)].concat();
+    for step in [1, 4, 5, 6, 1024, 10_000] {
+        let mut messages = messages(&body, step, None);
+        let bounds = bounds(3000);
+        for expected in [&one[..], &[], &two] {
+            let message = messages.next_of_many(&bounds).await.unwrap().unwrap();
+            assert_eq!(message.frames.into_bytes(), *expected, "{step}");
+        }
+        assert!(messages.next_of_many(&bounds).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn one_message_is_one() {
+    let check = async |body: &[u8], code: Option<Code>| {
+        for step in [1, 7, 100] {
+            let found = messages(body, step, None).only(&bounds(20)).await;
+            assert_eq!(found.err().map(|failure| failure.code), code, "{body:?}");
+        }
+    };
+    check(&framed(0, b"message"), None).await;
+    check(&framed(0, &[1; 20]), None).await;
+    check(&framed(0, &[1; 21]), Some(Code::BodyTooLarge)).await;
+    check(&[0, 255, 255, 255, 255], Some(Code::BodyTooLarge)).await;
+    check(b"", Some(Code::Malformed)).await;
+    check(&[0, 0, 0], Some(Code::Malformed)).await;
+    check(&framed(0, b"message")[..8], Some(Code::Malformed)).await;
+    check(&[framed(0, b"a"), framed(0, b"b")].concat(), Some(Code::Malformed)).await;
+    check(&framed(2, b"a"), Some(Code::Malformed)).await;
+    check(&framed(1, b"a"), Some(Code::Malformed)).await;
+}
+
+#[tokio::test]
+async fn packed_messages_are_unpacked_as_the_request_says() {
+    let content = Bytes::from(vec![9; 2000]);
+    for encoding in [Encoding::Gzip, Encoding::Deflate] {
+        let packed = framed(1, &pack(std::slice::from_ref(&content), encoding).await.unwrap());
+        let name = encoding.as_str();
+        let message = messages(&packed, 50, Some(name)).only(&bounds(2000)).await.unwrap();
+        assert!(message.was_packed);
+        assert_eq!(message.frames.into_bytes(), content);
+        let failure = messages(&packed, 50, Some(name)).only(&bounds(1999)).await.err().unwrap();
+        assert_eq!(failure.code, Code::BodyTooLarge);
+        let failure = messages(&packed, 50, Some("snappy")).only(&bounds(2000)).await.err().unwrap();
+        assert_eq!(failure.code, Code::UnsupportedEncoding);
+        // A request may say how it packs and pack nothing.
+        let plain = messages(&framed(0, b"plain"), 50, Some(name)).only(&bounds(2000)).await.unwrap();
+        assert!(!plain.was_packed);
+    }
+}

@@ -1,0 +1,74 @@
+//! TensorFlow Serving over gRPC: Predict, and what is told about models.
+//!
+//! Reading order: `predict` (a request read), `answer` (its answer written), `inform` (metadata and status).
+
+use base_types::Selector;
+use data_edge::{Call, ReplyBody, mistaken};
+use data_path::{Answer, Code, Failure};
+use http::Response;
+use hyper::body::Incoming;
+
+use crate::ask::{Asking, Encoded, after, ask, finish};
+use crate::edge::{Grpc, refused};
+use crate::message::Messages;
+use crate::reply::packing;
+
+mod answer;
+mod inform;
+mod predict;
+
+pub(crate) use predict::decode;
+pub use predict::{PredictMessage, decode_predict_request};
+
+impl Grpc {
+    /// Answers a request to a model and counts it once.
+    pub(crate) async fn predict(&self, call: &Call<'_>, body: Incoming) -> Response<ReplyBody> {
+        let mut arriving = call.watch("");
+        let mut messages = Messages::new(body, &call.parts.headers);
+        let read = messages.only(&self.0.bounds).await;
+        arriving.is_over = true;
+        let message = match read {
+            Ok(message) => message,
+            Err(failure) => {
+                messages.discard(&self.0.bounds).await;
+                return refused(call, &failure);
+            }
+        };
+        let decoded = decode(message.frames, &self.0.edge.options.codec).map_err(|error| mistaken(&error));
+        let asking = match decoded.and_then(|decoded| self.asking(call, decoded)) {
+            Ok(asking) => asking,
+            Err(failure) => return refused(call, &failure),
+        };
+        let (model, pin) = (asking.model.clone(), asking.pin.clone());
+        let mut gone = call.watch(&model);
+        let packing = packing(&call.parts.headers, message.was_packed);
+        let result = async {
+            let Answer { served, reason, outputs } = ask(call, asking).await?;
+            let pieces = answer::writer(&served, &outputs).finish(packing).await;
+            let pieces = pieces.map_err(|failure| after((&served, reason), failure))?;
+            Ok(Encoded { pieces, packing, served, reason })
+        };
+        let result = result.await.map_err(|failure| in_words_of_tfs(failure, &model, pin.as_ref()));
+        gone.is_over = true;
+        finish(call, &model, result)
+    }
+
+    fn asking(&self, call: &Call<'_>, decoded: PredictMessage) -> Result<Asking, Failure> {
+        let PredictMessage { spec, inputs, outputs } = decoded;
+        let (model, pin) = spec.target().inspect_err(|failure| call.count_refused_of(&spec.model, failure.class))?;
+        Ok(Asking { model, pin, inputs, outputs, parameters: Default::default() })
+    }
+}
+
+/// Says what is not there in this protocol's words too, because some callers look for them.
+fn in_words_of_tfs(mut failure: Failure, model: &str, pin: Option<&Selector>) -> Failure {
+    if matches!(failure.code, Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown) {
+        let servable = match pin {
+            None => format!("Latest({model})"),
+            Some(Selector::Version(version)) => format!("Specific({model}, {version})"),
+            Some(Selector::Label(label)) => format!("Labelled({model}, {label})"),
+        };
+        failure.message = format!("Servable not found for request: {servable}: {}", failure.message);
+    }
+    failure
+}

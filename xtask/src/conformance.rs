@@ -19,6 +19,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Pid, test_kill_process};
 use thiserror::Error;
 
 use crate::runtime::{self, SetupError};
@@ -31,6 +32,9 @@ const FOLDER: &str = "tests/conformance";
 
 /// The page made of the results.
 const PAGE: &str = "docs/conformance.md";
+
+/// Folders of runs are called this and the number of their process.
+const RUN_PREFIX: &str = "run-";
 
 /// What to run.
 #[derive(Debug, clap::Args)]
@@ -141,8 +145,7 @@ pub fn run(root: &Path, options: &Options) -> Result<(), ConformanceError> {
         Some(binary) => std::path::absolute(binary).map_err(io_at(binary))?,
         None => build::program(root, options.release)?,
     };
-    let folder = place.join(format!("run-{}", std::process::id()));
-    fs::create_dir_all(&folder).map_err(io_at(&folder))?;
+    let folder = run_folder(&place)?;
     let mut gateway = Gateway::start(&binary, &library, &folder)?;
     let sessions = drive_all(root, &mut gateway, &chosen, &known)?;
     gateway.stop()?;
@@ -154,6 +157,20 @@ pub fn run(root: &Path, options: &Options) -> Result<(), ConformanceError> {
     }
     fs::remove_dir_all(&folder).map_err(io_at(&folder))?;
     conclude(root, sessions, options.check)
+}
+
+/// A fresh folder for this run. Folders of earlier runs whose process is gone make way.
+fn run_folder(place: &Path) -> Result<PathBuf, ConformanceError> {
+    for entry in fs::read_dir(place).map_err(io_at(place))?.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(RUN_PREFIX)?.parse().ok()).and_then(Pid::from_raw);
+        if pid.is_some_and(|pid| test_kill_process(pid).is_err()) {
+            fs::remove_dir_all(entry.path()).map_err(io_at(&entry.path()))?;
+        }
+    }
+    let folder = place.join(format!("{RUN_PREFIX}{}", std::process::id()));
+    fs::create_dir_all(&folder).map_err(io_at(&folder))?;
+    Ok(folder)
 }
 
 /// The clients of this run, in their order.

@@ -1,6 +1,7 @@
 //! What is not the product: set-up, checks and the demo. One module per subcommand.
 
 mod bench;
+mod buckets;
 mod check;
 mod conformance;
 mod demo;
@@ -28,6 +29,8 @@ struct Cli {
 enum Command {
     /// Measures the gateway, as described in docs/performance.md.
     Bench(bench::Arguments),
+    /// Runs the real program against emulators of S3 and Azure.
+    Buckets(buckets::Options),
     /// Checks format, lints, walls and generated pages.
     Check,
     /// Runs unmodified clients of the protocols against the real program, and writes docs/conformance.md.
@@ -51,6 +54,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Bench(arguments) => bench::run(&repository_root(), &arguments),
+        Command::Buckets(options) => buckets::run(&repository_root(), &options).map_err(Into::into),
         Command::Check => check::run(&repository_root()).map_err(Into::into),
         Command::Conformance(options) => conformance::run(&repository_root(), &options).map_err(Into::into),
         Command::Docs { check } => docs::run(&repository_root(), check).map_err(Into::into),

@@ -55,3 +55,10 @@ impl Default for Declaration {
         }
     }
 }
+
+impl Declaration {
+    /// What the positions of an output stand for; empty where nothing says so.
+    pub fn labels(&self, output: &str) -> &[String] {
+        self.labels.get(output).map_or(&[], |labels| labels)
+    }
+}

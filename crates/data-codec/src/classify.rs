@@ -12,6 +12,8 @@ use thiserror::Error;
 
 /// Elements of a classification, over all rows. Each costs a handle and its text.
 pub const CLASSES_MAX: usize = 65_536;
+/// Bytes of a classification: labels may be long, and each may be repeated for every row.
+const TEXT_BYTES_MAX: usize = 16 << 20;
 
 /// Why an output cannot be classified.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,15 +42,23 @@ pub enum ClassifyError {
         /// Classes for each.
         k: usize,
     },
+    /// The labels make the answer too long.
+    #[error(
+        "output {name:?} has labels so long that the answer has more than {TEXT_BYTES_MAX} bytes: ask for fewer classes"
+    )]
+    TooLong {
+        /// The output.
+        name: String,
+    },
     /// The result is no tensor.
     #[error(transparent)]
     Tensor(#[from] TensorError),
 }
 
-/// The `k` largest values of an output as a BYTES tensor of `value:index`, largest first, NaN last, the lower index
-/// first among equals. Where `is_batched`, each row of the first dimension has its own and the shape is `[rows, k]`,
+/// The `k` largest values of an output as a BYTES tensor of `value:index`, or `value:index:label` where the index has
+/// a label, largest first, NaN last, the lower index first among equals. Where `is_batched`, each row of the first dimension has its own and the shape is `[rows, k]`,
 /// else `[k]`. A row of fewer values gives as many as it has.
-pub fn classify(output: &Tensor, k: usize, is_batched: bool) -> Result<Tensor, ClassifyError> {
+pub fn classify(output: &Tensor, k: usize, is_batched: bool, labels: &[String]) -> Result<Tensor, ClassifyError> {
     let name = || output.name().to_owned();
     if k == 0 {
         return Err(ClassifyError::NoClasses { name: name() });
@@ -68,14 +78,17 @@ pub fn classify(output: &Tensor, k: usize, is_batched: bool) -> Result<Tensor, C
     let mut texts = Texts::with_capacity(rows * k);
     if k > 0 {
         for row in raw.chunks_exact(row_len * element_bytes) {
-            write_row(&mut texts, row, datatype, k);
+            write_row(&mut texts, (row, datatype), k, labels);
+            if texts.text.len() > TEXT_BYTES_MAX {
+                return Err(ClassifyError::TooLong { name: name() });
+            }
         }
     }
     let shape = if is_batched { vec![rows, k] } else { vec![k] };
     Ok(Tensor::new(name(), DataType::Bytes, shape, Data::Strings(texts.into_strings()))?)
 }
 
-fn write_row(texts: &mut Texts, row: &[u8], datatype: DataType, k: usize) {
+fn write_row(texts: &mut Texts, (row, datatype): (&[u8], DataType), k: usize, labels: &[String]) {
     let element_bytes = datatype.element_bytes().unwrap_or(1);
     // The least of the largest so far lies on top, the higher index of equals above the lower.
     let mut largest = BinaryHeap::with_capacity(k + 1);
@@ -92,7 +105,8 @@ fn write_row(texts: &mut Texts, row: &[u8], datatype: DataType, k: usize) {
         let element = &row[index * element_bytes..][..element_bytes];
         texts.push(|text| {
             number::write(text, datatype, element)?;
-            write!(text, ":{index}")
+            write!(text, ":{index}")?;
+            labels.get(index).map_or(Ok(()), |label| write!(text, ":{label}"))
         });
     }
 }

@@ -33,6 +33,11 @@ pub struct TensorView<'a> {
 }
 
 #[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
 struct Live {
     live: bool,
 }
@@ -82,6 +87,11 @@ struct ErrorBody<'a> {
     error: &'a str,
     code: &'a str,
     fault: &'a str,
+}
+
+/// The answer of `/`.
+pub fn alive() -> Vec<u8> {
+    json(&Alive { status: "alive" })
 }
 
 /// The answer of `/v2/health/live`.

@@ -26,7 +26,7 @@ pub mod tfs;
 pub use answer::{AnswerHead, EncodedAnswer, Form, encode_answer};
 pub use binary::{decode_raw, read_strings, tensor_bytes, write_strings};
 pub use classify::{CLASSES_MAX, ClassifyError, classify};
-pub use document::{error_body, live, model_list, model_metadata, model_ready, ready, server_metadata};
+pub use document::{alive, error_body, live, model_list, model_metadata, model_ready, ready, server_metadata};
 pub use error::{BinaryFlaw, DecodeError, EncodeError, Mistake, Problem};
 pub use infer::{DecodedInfer, RequestedOutput, decode_infer};
 pub use limits::CodecLimits;

@@ -95,9 +95,11 @@ impl Grpc {
     fn classify(answer: &mut Answer, wanted: &[RequestedOutput]) -> Result<(), Failure> {
         for RequestedOutput { name, classes, .. } in wanted {
             let Some(k) = *classes else { continue };
+            let declared = answer.declared.clone();
+            let labels = declared.labels(name);
             if let Some(output) = answer.outputs.iter_mut().find(|output| output.name() == name) {
                 // A tensor of one dimension is one row.
-                let classes = classify(output, k, output.shape().len() > 1);
+                let classes = classify(output, k, output.shape().len() > 1, labels);
                 *output = classes.map_err(|error| Failure::new(Code::Unsupported, error.to_string()))?;
             }
         }

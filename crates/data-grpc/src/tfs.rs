@@ -43,7 +43,7 @@ impl Grpc {
         let mut gone = call.watch(&model);
         let packing = packing(&call.parts.headers, message.was_packed);
         let result = async {
-            let Answer { served, reason, outputs } = ask(call, asking).await?;
+            let Answer { served, reason, outputs, .. } = ask(call, asking).await?;
             let pieces = answer::writer(&served, &outputs).finish(packing).await;
             let pieces = pieces.map_err(|failure| after((&served, reason), failure))?;
             Ok(Encoded { pieces, packing, served, reason })

@@ -5,7 +5,7 @@ use base_types::Version;
 use data_codec::document::{
     BatchingView, ConfigView, CountNs, ModelView, StatisticsView, TensorView, VersionsView, model_config, statistics,
 };
-use data_codec::{live, model_list, model_metadata, model_ready, ready, server_metadata};
+use data_codec::{alive, live, model_list, model_metadata, model_ready, ready, server_metadata};
 use data_edge::{EXTENSIONS, Phase, ReplyBody, SERVER};
 use data_path::{
     BACKEND, Code, Failure, MODEL_FILE, ModelStatistics, PLATFORM, WireTensor, find, no_such_model, wire_signature,
@@ -25,6 +25,7 @@ impl Rest {
         let body = match route {
             Route::Server => server_metadata(SERVER, &self.0.options.server_version, &EXTENSIONS),
             Route::OpenApi => OPENAPI.as_bytes().to_vec(),
+            Route::Alive => alive(),
             Route::Live => live(),
             Route::Ready => return Ok(self.ready()),
             Route::Models => self.models(),

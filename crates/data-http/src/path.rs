@@ -11,6 +11,8 @@ use http::Method;
 /// A route of this edge.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
+    /// `GET /`, which KServe's V1 clients ask for liveness
+    Alive,
     /// `GET /v2`
     Server,
     /// `GET /v2/openapi.json`
@@ -111,6 +113,9 @@ fn nowhere() -> Failure {
 }
 
 fn by_path(path: &str) -> Result<Route<'_>, Failure> {
+    if path == "/" {
+        return Ok(Route::Alive);
+    }
     let rest = path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/')).ok_or_else(nowhere)?;
     // The first segment is what stands before the first slash: nothing.
     let segments: Vec<&str> = rest.strip_suffix('/').unwrap_or(rest).split('/').skip(1).collect();
@@ -218,6 +223,7 @@ mod tests {
 
     #[test]
     fn every_route_is_found() {
+        check(Method::GET, "/", Route::Alive);
         check(Method::GET, "/v2", Route::Server);
         check(Method::GET, "/v2/", Route::Server);
         check(Method::HEAD, "/v2/health/live", Route::Live);
@@ -263,7 +269,6 @@ mod tests {
     #[test]
     fn everything_else_says_why() {
         for path in [
-            "/",
             "/v2x",
             "/v2//",
             "/v2/nothing",

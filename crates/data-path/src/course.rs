@@ -196,7 +196,8 @@ impl<'a> Course<'a> {
                 let times = AnswerTimes { queue: tried.queue, run: tried.run, total };
                 version.stats.answered(&times, self.n_rows, self.gateway.clock().unix_ms());
                 let outputs = check::renamed(self.model, version, outputs);
-                Ok(Answer { served: self.served(version), reason, outputs })
+                let declared = self.model.declared.clone();
+                Ok(Answer { served: self.served(version), reason, outputs, declared })
             }
             Err(why) => Err(self.failure(version, reason, why)),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base_metrics::Metrics;
 use base_routing::Facts;
-use base_serving::{OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
+use base_serving::{Declaration, OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
 use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor, TensorSpec};
 
 use crate::course::{Asked, Course};
@@ -81,6 +81,8 @@ pub struct Answer {
     pub reason: Reason,
     /// The outputs, in the order asked for.
     pub outputs: Vec<Tensor>,
+    /// What the model declares, as of the snapshot that routed the request.
+    pub declared: Arc<Declaration>,
 }
 
 /// The request path, shared by all edges.

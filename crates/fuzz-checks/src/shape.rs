@@ -27,7 +27,7 @@ pub fn shape<M: Meter>(bytes: &[u8], _: &M) {
     };
     let Ok(tensor) = Tensor::new("x", datatype, shape, data) else { return };
     for is_batched in [false, true] {
-        let Ok(classes) = classify(&tensor, *k as usize, is_batched) else { continue };
+        let Ok(classes) = classify(&tensor, *k as usize, is_batched, &[]) else { continue };
         assert!(classes.element_count() <= CLASSES_MAX.min(tensor.element_count()));
         check_classes(&tensor, &classes);
     }

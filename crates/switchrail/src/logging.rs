@@ -13,7 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Registry, fmt, reload};
 
 /// Libraries below speak of their own affairs at every level: only their warnings are of interest.
-const QUIET: &str = "hyper=warn,h2=warn,ureq=warn,notify=warn,rustls=warn";
+const QUIET: &str = "hyper=warn,h2=warn,ureq=warn,notify=warn,object_store=warn,reqwest=warn,rustls=warn";
 
 type Chosen = Box<dyn Filter<Registry> + Send + Sync>;
 

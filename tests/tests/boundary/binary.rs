@@ -269,3 +269,18 @@ fn floats_that_json_lacks_go_in_as_tokens_or_strings_and_come_out_as_null() {
         assert_eq!(parts(&response).0["outputs"][0]["data"], json!([1.5, null, null, null]), "{data}");
     }
 }
+
+#[test]
+fn classes_carry_the_labels_that_lie_beside_the_model() {
+    let config = "output { name: \"y\" data_type: TYPE_FP32 dims: [ -1, 4 ] label_filename: \"labels.txt\" }";
+    let builder = Gateway::builder().model("m", 1, &affine4(2.0, 1.0)).pbtxt("m", config);
+    std::fs::write(builder.repository().root().join("m/labels.txt"), "cat\ndog\nhen\n").unwrap();
+    let gateway = builder.start();
+    let body = json!({
+        "inputs": [{ "name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1, 4, 2, 3] }],
+        "outputs": [{ "name": "y", "parameters": { "classification": 3 } }],
+    });
+    let response = gateway.client().send("POST", "/v2/models/m/infer", &[], body.to_string().as_bytes());
+    let (json, _) = parts(&response);
+    assert_eq!(json["outputs"][0]["data"], json!(["9:1:dog", "7:3", "5:2:hen"]));
+}

@@ -242,3 +242,31 @@ fn the_shortest_deadline_counts_and_a_caller_who_leaves_stops_the_work() {
     wait_until("nothing to be in flight", || in_flight() == 0.0);
     assert!(GrpcInfer::first("m", 1.0).send(&calls).is_ok());
 }
+
+#[test]
+fn overload_and_versions_on_their_way_are_told_apart() {
+    let builder = Gateway::builder().model("m", 1, &looping(256, 1.0, 0.0)).model("m", 2, b"no model");
+    let routing = "[models.m]\nstable = 1\nqueue_requests = 1\nrun_timeout_ms = 20000\n";
+    let gateway = builder.routing(routing).set("runtime.run_threads", "1").start();
+    gateway.wait_refused("m", 2);
+    let unready = GrpcInfer::first("m", 1.0).pin(2).send(&calls(&gateway)).unwrap_err();
+    assert_eq!((unready.code(), said(&unready, "switchrail-code")), (Code::Unavailable, "version_not_ready"));
+    assert_eq!(said(&unready, "retry-after"), "1");
+    let long = || GrpcInfer::first("m", 10_000_000.0).metadata("switchrail-timeout-ms", 1500);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| long().send(&calls(&gateway)).unwrap_err());
+        let in_flight = |n: f64| {
+            wait_until("requests to be in flight", || gateway.metric("switchrail_in_flight", &[]) == n);
+        };
+        in_flight(1.0);
+        let second = scope.spawn(|| long().send(&calls(&gateway)).unwrap_err());
+        in_flight(2.0);
+        let third = long().send(&calls(&gateway)).unwrap_err();
+        // No UNAVAILABLE: some clients answer that with three more requests.
+        assert_eq!((third.code(), said(&third, "switchrail-fault")), (Code::ResourceExhausted, "overload"), "{third}");
+        assert!(!said(&third, "retry-after").is_empty());
+        assert_eq!(said(&first.join().unwrap(), "switchrail-code"), "deadline_in_run");
+        let second = second.join().unwrap();
+        assert_eq!(second.code(), Code::DeadlineExceeded, "{second}");
+    });
+}

@@ -13,7 +13,8 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, WallsError> {
     let allowed = allow_list(&deny).ok_or(WallsError::Missing { file: "deny.toml", part: "allow = [...]" })?;
     let about = output(root, "rustc", &["-vV"])?;
     let host = about.lines().find_map(|line| line.strip_prefix("host: ")).unwrap_or_default();
-    let text = output(root, "cargo", &["metadata", "--format-version", "1", "--filter-platform", host])?;
+    let text =
+        output(root, "cargo", &["metadata", "--format-version", "1", "--all-features", "--filter-platform", host])?;
     Ok(compare(&serde_json::from_str(&text)?, &allowed))
 }
 

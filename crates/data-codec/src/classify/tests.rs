@@ -22,7 +22,7 @@ fn texts(tensor: &Tensor) -> Vec<String> {
 
 #[track_caller]
 fn check(output: &Tensor, k: usize, is_batched: bool, shape: &[usize], expected: &[&str]) {
-    let classes = classify(output, k, is_batched).unwrap();
+    let classes = classify(output, k, is_batched, &[]).unwrap();
     assert_eq!((classes.name(), classes.datatype(), classes.shape()), ("y", DataType::Bytes, shape));
     assert_eq!(texts(&classes), expected);
 }
@@ -67,7 +67,7 @@ fn halves_are_read_exactly() {
         (0x7c00, f64::INFINITY),
         (0x8000, 0.0),
     ] {
-        let text = texts(&classify(&raw(DataType::Fp16, 1, &bits.to_le_bytes()), 1, false).unwrap()).remove(0);
+        let text = texts(&classify(&raw(DataType::Fp16, 1, &bits.to_le_bytes()), 1, false, &[]).unwrap()).remove(0);
         assert_eq!(text.split(':').next().unwrap().parse::<f64>().unwrap() as f32, expected as f32, "{bits:x}");
     }
 }
@@ -75,23 +75,33 @@ fn halves_are_read_exactly() {
 #[test]
 fn what_has_no_size_or_would_be_too_large_is_refused() {
     let boolean = raw(DataType::Bool, 1, &[1]);
-    assert!(matches!(classify(&boolean, 1, false), Err(ClassifyError::NoNumbers { .. })));
+    assert!(matches!(classify(&boolean, 1, false, &[]), Err(ClassifyError::NoNumbers { .. })));
     let text = Tensor::new("y", DataType::Bytes, vec![1], Data::Strings(vec!["a".into()])).unwrap();
-    assert!(matches!(classify(&text, 1, false), Err(ClassifyError::NoNumbers { .. })));
-    assert!(matches!(classify(&floats(&[1], &[1.0]), 0, false), Err(ClassifyError::NoClasses { .. })));
+    assert!(matches!(classify(&text, 1, false, &[]), Err(ClassifyError::NoNumbers { .. })));
+    assert!(matches!(classify(&floats(&[1], &[1.0]), 0, false, &[]), Err(ClassifyError::NoClasses { .. })));
     let large = raw(DataType::Uint8, CLASSES_MAX + 1, &vec![0; CLASSES_MAX + 1]);
-    assert!(matches!(classify(&large, usize::MAX, false), Err(ClassifyError::TooMany { .. })));
-    assert_eq!(classify(&large, 5, false).unwrap().shape(), [5]);
+    assert!(matches!(classify(&large, usize::MAX, false, &[]), Err(ClassifyError::TooMany { .. })));
+    assert_eq!(classify(&large, 5, false, &[]).unwrap().shape(), [5]);
 }
 
 proptest! {
     #[test]
     fn the_largest_are_those_of_a_full_sort(values in prop::collection::vec(-100i16..100, 1..60), k in 1usize..70) {
         let floats_of: Vec<f32> = values.iter().map(|v| f32::from(*v)).collect();
-        let classes = classify(&floats(&[values.len()], &floats_of), k, false).unwrap();
+        let classes = classify(&floats(&[values.len()], &floats_of), k, false, &[]).unwrap();
         let mut sorted: Vec<(i16, usize)> = values.into_iter().enumerate().map(|(i, v)| (v, i)).collect();
         sorted.sort_by_key(|(value, index)| (Reverse(*value), *index));
         let expected: Vec<String> = sorted.iter().take(k).map(|(value, index)| format!("{value}:{index}")).collect();
         prop_assert_eq!(texts(&classes), expected);
     }
+}
+
+#[test]
+fn labels_follow_the_index_where_there_are_some_and_cannot_flood_the_answer() {
+    let labels: Vec<String> = ["cat", "dog: big"].map(str::to_owned).into();
+    let classes = classify(&floats(&[3], &[0.5, 0.25, 0.75]), 3, false, &labels).unwrap();
+    assert_eq!(texts(&classes), ["0.75:2", "0.5:0:cat", "0.25:1:dog: big"]);
+    let long = ["x".repeat(1 << 20)];
+    let rows = floats(&[64, 1], &[0.0; 64]);
+    assert!(matches!(classify(&rows, 1, true, &long), Err(ClassifyError::TooLong { .. })));
 }

@@ -187,8 +187,12 @@ macro_rules! integer {
                 value.try_into().ok()
             }
 
-            fn from_float(_: f64) -> Option<Self> {
-                None
+            /// Some clients know no numbers but doubles and write 3 as 3.0. Beyond 2^53 a double stands for several
+            /// integers, and nobody knows which was meant.
+            fn from_float(value: f64) -> Option<Self> {
+                const EXACT_BELOW: f64 = (1u64 << 53) as f64;
+                let is_whole = value.trunc() == value && value.abs() < EXACT_BELOW;
+                is_whole.then(|| (value as i64).try_into().ok())?
             }
 
             fn write(self, raw: &mut Vec<u8>) {

@@ -116,6 +116,8 @@ fn integers_are_checked_against_their_type() {
     assert_eq!(raw(&input("INT8", "[2]", "[-128,127]").unwrap()), [128, 127]);
     assert_eq!(raw(&input("UINT64", "[1]", "[18446744073709551615]").unwrap()), [255; 8]);
     assert_eq!(raw(&input("INT64", "[1]", "[-9223372036854775808]").unwrap()), i64::MIN.to_le_bytes());
+    // Whole numbers written as doubles, by clients that know nothing else.
+    assert_eq!(raw(&input("UINT8", "[3]", "[3.0,-0.0,1e2]").unwrap()), [3, 0, 100]);
     let cases = [
         ("INT8", "128"),
         ("INT8", "-129"),
@@ -128,7 +130,9 @@ fn integers_are_checked_against_their_type() {
         ("INT64", "9223372036854775808"),
         ("UINT64", "18446744073709551616"),
         ("INT32", "1.5"),
-        ("INT32", "1e2"),
+        ("UINT8", "256.0"),
+        ("UINT8", "-1.0"),
+        ("INT64", "9007199254740992.0"),
         ("INT32", "\"1\""),
         ("INT32", "true"),
         ("INT32", "null"),

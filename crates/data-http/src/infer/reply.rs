@@ -1,6 +1,7 @@
 //! The answer to an inference request: each output in the form the caller asked for, and the whole of it packed where
 //! the caller takes it packed.
 
+use base_serving::Declaration;
 use base_types::{DataType, Reason, Tensor};
 use bytes::Bytes;
 use data_codec::{AnswerHead, DecodedInfer, EncodedAnswer, Form, classify, encode_answer};
@@ -61,13 +62,14 @@ impl Wishes {
     }
 
     /// The output as it is sent, and how.
-    fn fulfil(&self, index: usize, output: Tensor) -> Result<(Tensor, Form), String> {
+    fn fulfil(&self, index: usize, output: Tensor, declared: &Declaration) -> Result<(Tensor, Form), String> {
         match self.named.get(index) {
             None => Ok((output, self.form)),
             Some(Wish { form, classes: None, .. }) => Ok((output, *form)),
             Some(Wish { form, classes: Some(k), .. }) => {
                 let is_batched = output.shape().len() > 1;
-                let classes = classify(&output, *k, is_batched).map_err(|error| error.to_string())?;
+                let labels = declared.labels(output.name());
+                let classes = classify(&output, *k, is_batched, labels).map_err(|error| error.to_string())?;
                 Ok((classes, *form))
             }
         }
@@ -76,9 +78,9 @@ impl Wishes {
 
 /// Encodes a good answer, or says why it cannot be had in the form asked for.
 pub(super) fn encode(answer: Answer, id: Option<&str>, wishes: &Wishes) -> Result<EncodedAnswer, Failure> {
-    let Answer { served, reason, outputs } = answer;
+    let Answer { served, reason, outputs, declared } = answer;
     let outputs: Result<Vec<_>, String> =
-        outputs.into_iter().enumerate().map(|(index, output)| wishes.fulfil(index, output)).collect();
+        outputs.into_iter().enumerate().map(|(index, output)| wishes.fulfil(index, output, &declared)).collect();
     let version = &served.version;
     let head = AnswerHead {
         model: version.id.model.as_str(),

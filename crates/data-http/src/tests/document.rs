@@ -25,6 +25,7 @@ fn concrete(template: &str) -> String {
 /// A name for each kind of route. A new variant does not compile until it has one here.
 fn kind(route: &Route<'_>) -> &'static str {
     match route {
+        Route::Alive => "alive",
         Route::Server => "server",
         Route::OpenApi => "openapi",
         Route::Live => "live",
@@ -109,6 +110,7 @@ async fn the_document_is_served_and_bodies_have_the_members_it_requires() {
     assert_eq!(client.get("/v2/openapi.json").await.json(), document());
     let schemas = document()["components"]["schemas"].clone();
     for (path, schema) in [
+        ("/", "Alive"),
         ("/v2", "ServerMetadata"),
         ("/v2/health/live", "Live"),
         ("/v2/health/ready", "Ready"),

@@ -146,7 +146,7 @@ impl Rest {
             timeout,
         };
         call.hand_over();
-        let Answer { served, reason, outputs } = self.0.gateway.infer(asked, &facts).await?;
+        let Answer { served, reason, outputs, .. } = self.0.gateway.infer(asked, &facts).await?;
         let encoded = match form {
             Form::Predictions(arrangement) => encode_predictions(arrangement, &outputs),
             Form::Results { method, n_examples } => encode_results(method, &outputs, n_examples),

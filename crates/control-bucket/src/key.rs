@@ -13,7 +13,9 @@ pub(crate) enum Place {
     Version { model: ModelName, version: Version, file: String },
     /// `<model>/config.pbtxt`, a file of labels beside it, or `<model>/warmup/<file>`.
     Model { model: ModelName, file: String },
-    /// Nothing that a repository knows: a marker of a folder, a hidden name, a file beside the models.
+    /// Where a folder belongs: the marker of one, if it is empty.
+    Folder,
+    /// Nothing that a repository knows: a hidden name, a file beside the models.
     Passed,
     /// A key in the place of a version that cannot be one of its files.
     RefusedVersion { model: ModelName, version: Version, why: &'static str },
@@ -26,10 +28,6 @@ const MODEL_FOLDER: &str = "model.onnx";
 
 /// Sorts a key whose prefix has been taken away.
 pub(crate) fn place(key: &str) -> Place {
-    // Consoles make such markers where a person makes a "folder".
-    if key.is_empty() || key.ends_with('/') {
-        return Place::Passed;
-    }
     let parts: Vec<&str> = key.split('/').collect();
     let (Some(first), true) = (parts.first(), parts.len() > 1) else { return Place::Passed };
     if parts.iter().any(|part| part.starts_with('.') && *part != "." && *part != "..") {
@@ -56,9 +54,7 @@ pub(crate) fn place(key: &str) -> Place {
         ([digits, _, ..], None) if digits.bytes().all(|b| b.is_ascii_digit()) => {
             Place::Refused("its version is no positive integer without leading zeros")
         }
-        ([file], None) if *file == WARMUP || file.bytes().all(|b| b.is_ascii_digit()) => {
-            Place::Refused("it is an object where a folder belongs")
-        }
+        ([file], None) if *file == WARMUP || file.bytes().all(|b| b.is_ascii_digit()) => Place::Folder,
         ([file], None) => Place::Model { model, file: (*file).to_owned() },
         ([WARMUP, file], None) => Place::Model { model, file: format!("{WARMUP}/{file}") },
         _ => Place::Passed,
@@ -114,8 +110,7 @@ mod tests {
 
     #[test]
     fn what_a_repository_does_not_know_is_passed_over() {
-        for key in ["", "README.md", "m/", "m/3/", "m/.git/config", ".cache/x/y", "m/3/.part", "m/docs/page", "m/a/b/c"]
-        {
+        for key in ["", "README.md", "m", "m/.git/config", ".cache/x/y", "m/3/.part", "m/docs/page", "m/a/b/c"] {
             assert_eq!(place(key), Place::Passed, "{key}");
         }
     }
@@ -133,7 +128,7 @@ mod tests {
             assert!(matches!(place(key), Place::Refused(_)), "{key}");
         }
         for key in ["m/3", "m/warmup"] {
-            assert!(matches!(place(key), Place::Refused(_)), "{key}");
+            assert_eq!(place(key), Place::Folder, "{key}");
         }
         assert!(matches!(place("not a model/1/model.onnx"), Place::Refused(_)));
     }

@@ -37,14 +37,13 @@ pub(crate) struct Folder {
     index: Index,
     /// The hash of the index as it was last written.
     written: String,
+    /// Bytes fetched and not asked for yet.
+    bytes_fetched: u64,
 }
 
 /// What came of a look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// Objects and bytes that were fetched.
-    pub n_fetched: u64,
-    pub bytes_fetched: u64,
     /// What was not taken, by key or folder, and why.
     pub refused: BTreeMap<String, String>,
     /// What could not be fetched or shown, and is tried again.
@@ -77,7 +76,7 @@ impl Folder {
         let trees = Trees::open(root, &mut cache)?;
         let view = View::open(root, |tree| trees.has(tree))?;
         let index = Index::read(&root.join(INDEX), address);
-        Ok(Self { root: root.to_owned(), bounds, cache, trees, view, index, written: String::new() })
+        Ok(Self { root: root.to_owned(), bounds, cache, trees, view, index, written: String::new(), bytes_fetched: 0 })
     }
 
     /// What is shown.
@@ -88,6 +87,11 @@ impl Folder {
     /// The bytes on disk, but for the small copies of files beside versions.
     pub fn bytes(&self) -> u64 {
         self.cache.bytes() + self.trees.bytes()
+    }
+
+    /// The bytes fetched since this was last asked for.
+    pub fn take_bytes_fetched(&mut self) -> u64 {
+        std::mem::take(&mut self.bytes_fetched)
     }
 
     /// Looks once. `now_ms` is the wall clock.
@@ -110,10 +114,10 @@ impl Folder {
         Ok(look)
     }
 
-    /// The contents known of everything wanted.
+    /// The contents known of everything wanted, but for those that a tree holds.
     fn used(&self, wishes: &Wanted) -> BTreeSet<String> {
         let contents = objects(wishes).filter_map(|object| self.index.content(object));
-        contents.map(str::to_owned).collect()
+        contents.filter(|sha256| !self.trees.has_content(sha256)).map(str::to_owned).collect()
     }
 
     fn hide_unwanted(&mut self, wishes: &Wanted) -> io::Result<()> {
@@ -312,8 +316,7 @@ impl<S: Source> Turn<'_, S> {
         self.folder.make_room(object.size, &self.used).map_err(SourceError::Sink)?;
         let source = &mut *self.source;
         let sha256 = self.folder.cache.take_in(object.size, |sink| source.fetch(object, sink))?;
-        self.look.n_fetched += 1;
-        self.look.bytes_fetched += object.size;
+        self.folder.bytes_fetched += object.size;
         self.folder.index.remember(object, &sha256);
         self.used.insert(sha256.clone());
         self.folder.index.unused_since.entry(sha256.clone()).or_insert(self.now_ms);

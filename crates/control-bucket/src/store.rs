@@ -187,6 +187,15 @@ fn told(error: &Error) -> String {
         Error::InvalidPath { source } => format!("{source}: rename or remove this key, which no listing gets past"),
         error => error.to_string(),
     };
+    // A refused certificate, for one, is told by the innermost cause only.
+    let mut innermost: Option<&dyn std::error::Error> = None;
+    let mut cause = std::error::Error::source(error);
+    while let Some(found) = cause {
+        innermost = Some(found);
+        cause = found.source();
+    }
+    let innermost = innermost.map(ToString::to_string).filter(|cause| !text.contains(cause.as_str()));
+    let text = innermost.map_or(text.clone(), |cause| format!("{cause}: {text}"));
     text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 

@@ -185,13 +185,13 @@ impl Looker {
     fn look(&mut self) -> Result<bool, Option<String>> {
         let metrics = &self.connections.metrics;
         let result = self.folder.look(&mut self.source, self.connections.clock.unix_ms());
+        metrics.bucket_fetched(self.folder.take_bytes_fetched());
         metrics.set_bucket_cache_bytes(self.folder.bytes());
         match result {
             Ok(look) => {
                 let is_whole = look.failed.is_empty();
                 let unix_seconds = self.connections.clock.unix_ms() as f64 / 1000.0;
                 metrics.bucket_looked(is_whole.then_some(unix_seconds));
-                metrics.bucket_fetched(look.bytes_fetched);
                 metrics.set_bucket_refused(look.refused.len());
                 self.n_failures = if is_whole { 0 } else { self.n_failures.saturating_add(1) };
                 let is_settling = look.is_settling;

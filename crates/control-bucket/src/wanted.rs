@@ -3,7 +3,7 @@
 //! What is odd, too large or still being uploaded is *kept*: the view stays there as it is, so that a refusal never
 //! takes anything away. Only what a complete listing does not have is unwanted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base_types::{ModelName, Version};
 
@@ -99,15 +99,17 @@ pub(crate) fn wanted(listing: Listing, bounds: &Bounds, now_ms: u64) -> Wanted {
             Place::Model { model, file } => {
                 wanted.model(model).files.insert(file, WantedFile::Kept);
             }
-            Place::Passed | Place::Refused(_) => {}
+            Place::Passed | Place::Folder | Place::Refused(_) => {}
         }
         wanted.refuse(key, why);
     }
-    for object in listing.objects {
+    for object in without_markers(listing.objects) {
         match place(&object.key) {
             Place::Version { model, version, file } => wanted.add(model, version, (file, object)),
             Place::Model { model, file } => wanted.add_file((model, file), object, bounds, now_ms),
             Place::Passed => {}
+            Place::Folder if object.size == 0 => {}
+            Place::Folder => wanted.refuse(object.key, "it is an object where a folder belongs"),
             Place::Refused(why) => wanted.refuse(object.key, why),
             Place::RefusedVersion { model, version, why } => {
                 wanted.refuse(object.key, why);
@@ -120,6 +122,15 @@ pub(crate) fn wanted(listing: Listing, bounds: &Bounds, now_ms: u64) -> Wanted {
     }
     wanted.judge_versions(bounds, now_ms);
     wanted
+}
+
+/// Consoles put an empty object where a person makes a "folder". The library lists it without its last slash.
+fn without_markers(objects: Vec<Object>) -> impl Iterator<Item = Object> {
+    let folders: BTreeSet<String> = objects
+        .iter()
+        .flat_map(|object| object.key.match_indices('/').map(|(end, _)| object.key[..end].to_owned()))
+        .collect();
+    objects.into_iter().filter(move |object| object.size > 0 || !folders.contains(&object.key))
 }
 
 impl Wanted {
@@ -281,6 +292,21 @@ mod tests {
         assert_eq!(wished(&found), ["a/2"]);
         assert_eq!(found.models.values().next().unwrap().versions.values().next(), Some(&WantedVersion::Kept));
         assert_eq!(found.refused.keys().collect::<Vec<_>>(), ["a/1/../x", "b c/1/m"]);
+    }
+
+    #[test]
+    fn markers_of_folders_are_nothing() {
+        let found = sorted(&[
+            ("a", 0, 0),
+            ("a/1", 0, 0),
+            ("a/1/model.onnx", 0, 0),
+            ("a/1/model.onnx/model.onnx", 1, 0),
+            ("a/2", 0, 0),
+            ("a/warmup", 0, 0),
+        ]);
+        assert_eq!((wished(&found), found.refused.len()), (vec!["a/1".to_owned()], 0));
+        let found = sorted(&[("a/2", 5, 0)]);
+        assert!(found.refused["a/2"].contains("where a folder belongs"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use base_serving::{ChangeKind, ChangeRefused};
-use base_types::{Change, ModelName, Phase, Residence, Version, VersionId, VersionState};
+use base_types::{Change, Decisions, ModelName, Phase, Residence, Version, VersionId, VersionState};
 use control_config::versions_wanted;
 use control_registry::journal::{Action, Entry};
 use tokio::sync::oneshot;
@@ -157,6 +157,9 @@ impl Core {
     fn change_end(&self, order: &MemoryOrder) -> Option<Result<(), ChangeRefused>> {
         let state = self.lock();
         let Some(model) = state.models.get(&order.model) else { return Some(unknown(order)) };
+        if is_overtaken(&state.decisions, order) {
+            return Some(refuse("a later order took its place"));
+        }
         match (order.kind, order.version) {
             (ChangeKind::Load, Some(version)) => version_loaded(&state, model, &State::id(&order.model, version)),
             (ChangeKind::Load, None) => model_loaded(&state, model, &order.model),
@@ -171,6 +174,20 @@ impl Core {
                 (!is_going).then_some(Ok(()))
             }
         }
+    }
+}
+
+/// Whether a later order wants the opposite, so that the work of this one never ends.
+fn is_overtaken(decisions: &Decisions, MemoryOrder { kind, model, version }: &MemoryOrder) -> bool {
+    let whole = decisions.residence.get(model);
+    match (kind, version) {
+        (ChangeKind::Load, Some(version)) => decisions.residence(model, *version) == Some(Residence::Unloaded),
+        (ChangeKind::Load, None) => whole.is_some_and(|ordered| ordered.is_unloaded),
+        (ChangeKind::Unload, Some(version)) => decisions.residence(model, *version) != Some(Residence::Unloaded),
+        // One version ordered back is enough: the model does not go out of memory then.
+        (ChangeKind::Unload, None) => whole.is_none_or(|ordered| {
+            !ordered.is_unloaded || ordered.versions.values().any(|residence| *residence == Residence::Loaded)
+        }),
     }
 }
 

@@ -10,7 +10,7 @@ use std::task::Poll;
 use base_serving::ChangeRequest;
 use base_types::{ModelName, OutcomeClass, Protocol};
 use data_codec::{DecodeError, Mistake};
-use data_path::{Code, Failure, Gateway};
+use data_path::{Code, Failure, Gateway, no_such_model};
 use http::HeaderValue;
 use http::request::Parts;
 
@@ -53,6 +53,16 @@ impl Edge {
     pub fn with_log_control(mut self, log: Arc<dyn LogControl>) -> Self {
         self.management.set_log(log);
         self
+    }
+
+    /// Why there is no model of that name: it does not exist, or is one of those still being loaded at start.
+    pub fn absent(&self, model: &str) -> Failure {
+        match self.options.readiness.phase() {
+            Phase::Starting => {
+                Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet"))
+            }
+            _ => no_such_model(model),
+        }
     }
 }
 
@@ -100,7 +110,7 @@ impl<'a> Call<'a> {
         if !is_starting || self.edge.gateway.snapshot().models.contains_key(model) {
             return Ok(());
         }
-        Err(Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet")))
+        Err(self.edge.absent(model))
     }
 
     /// Logs the end of the request.
@@ -108,7 +118,7 @@ impl<'a> Call<'a> {
         access::log(self, ending);
     }
 
-    /// Logs a caller who leaves before [`Gone::is_over`] is set; data-path counts it.
+    /// Logs a caller who leaves before [`Gone::is_over`] is set, and counts one who leaves before data-path does.
     pub fn watch<'c>(&'c self, model: &'c str) -> Gone<'c> {
         Gone { call: self, model, is_over: false }
     }
@@ -128,6 +138,7 @@ impl Drop for Gone<'_> {
             return;
         }
         let failure = Failure::new(Code::CallerGone, "the caller closed the connection");
+        self.call.count_refused_of(self.model, failure.class);
         self.call.log(&Ending { model: self.model, served: None, reason: None, failure: Some(&failure) });
     }
 }
@@ -152,4 +163,56 @@ pub async fn without_panic<T>(answer: impl Future<Output = T>) -> Option<T> {
         Err(_) => Poll::Ready(None),
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+    use std::time::Instant;
+
+    use base_metrics::Metrics;
+    use base_serving::{FaultReport, Judge, OutcomeLedger, Snapshot, SnapshotCell};
+    use base_types::SystemClock;
+    use http::Request;
+
+    use super::*;
+
+    struct NoJudge;
+
+    impl Judge for NoJudge {
+        fn on_fault(&self, _: &FaultReport<'_>) {}
+    }
+
+    fn edge() -> Edge {
+        let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
+        let ledger = Arc::new(OutcomeLedger::new(Arc::new(NoJudge), Instant::now()));
+        let metrics = Metrics::new("0", "0").unwrap();
+        Edge::new(Arc::new(Gateway::new(cell, ledger, metrics, Arc::new(SystemClock))), EdgeOptions::default())
+    }
+
+    #[test]
+    fn a_caller_who_leaves_before_the_model_is_asked_is_counted_once() {
+        let edge = edge();
+        let (parts, ()) = Request::new(()).into_parts();
+        let request_id = HeaderValue::from_static("1");
+        let n_cancelled = || {
+            let text = String::from_utf8(edge.gateway.metrics().render().unwrap()).unwrap();
+            let is_meant = |l: &&str| l.starts_with("switchrail_requests_total{") && l.contains("cancelled");
+            text.lines().filter(is_meant).map(|l| l.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum::<f64>()
+        };
+        let leave = |prepare: &dyn Fn(&Call<'_>)| {
+            let call = Call::new(&edge, &parts, &request_id, Protocol::OipRest);
+            prepare(&call);
+            drop(call.watch("m"));
+        };
+        leave(&|_| {});
+        assert!((n_cancelled() - 1.0).abs() < 0.1);
+        leave(&|call| call.hand_over());
+        leave(&|call| call.count_refused(None, OutcomeClass::Client));
+        assert!((n_cancelled() - 1.0).abs() < 0.1, "others have counted it");
+        let call = Call::new(&edge, &parts, &request_id, Protocol::OipRest);
+        call.watch("m").is_over = true;
+        assert!((n_cancelled() - 1.0).abs() < 0.1, "it has its answer");
+    }
 }

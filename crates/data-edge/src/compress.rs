@@ -60,6 +60,8 @@ pub async fn unpack(
         held.extend(budget.cover(&held, inflate.held_bytes())?);
         yield_now().await;
     }
+    // The last step may have grown, too.
+    held.extend(budget.cover(&held, inflate.held_bytes())?);
     let bytes = inflate.finish().map_err(|error| refused(&error, limits))?;
     Ok(Collected { bytes, _held: held })
 }

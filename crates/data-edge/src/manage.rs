@@ -41,16 +41,28 @@ pub struct LogChange {
     pub verbose_level: Option<u32>,
 }
 
+impl LogChange {
+    /// What is logged once this is changed.
+    pub fn of(&self, now: &LogSettings) -> LogSettings {
+        LogSettings {
+            has_info: self.has_info.unwrap_or(now.has_info),
+            has_warning: self.has_warning.unwrap_or(now.has_warning),
+            has_error: self.has_error.unwrap_or(now.has_error),
+            verbose_level: self.verbose_level.unwrap_or(now.verbose_level),
+        }
+    }
+}
+
 /// The process's log, as far as callers may see and set it.
 pub trait LogControl: Send + Sync {
     /// What is logged now.
     fn settings(&self) -> LogSettings;
 
-    /// Has this logged from now on.
+    /// Changes what is logged from now on, and says what is logged then. Of two changes at once none is lost.
     ///
     /// # Errors
     /// In words, why it cannot be.
-    fn set(&self, settings: LogSettings) -> Result<(), String>;
+    fn set(&self, change: &LogChange) -> Result<LogSettings, String>;
 }
 
 /// What stands behind the routes that change something.
@@ -131,19 +143,20 @@ impl Edge {
         let Some(log) = &self.management.log else {
             return Err(Failure::new(Code::NotImplemented, "the log of this process cannot be set"));
         };
-        let now = log.settings();
-        let settings = LogSettings {
-            has_info: change.has_info.unwrap_or(now.has_info),
-            has_warning: change.has_warning.unwrap_or(now.has_warning),
-            has_error: change.has_error.unwrap_or(now.has_error),
-            verbose_level: change.verbose_level.unwrap_or(now.verbose_level),
-        };
-        if settings.verbose_level > VERBOSE_MAX {
-            let text = format!("log_verbose_level is 0 to {VERBOSE_MAX}, not {}", settings.verbose_level);
+        if let Some(level) = change.verbose_level.filter(|level| *level > VERBOSE_MAX) {
+            let text = format!("log_verbose_level is 0 to {VERBOSE_MAX}, not {level}");
             return Err(Failure::new(Code::Malformed, text));
         }
-        log.set(settings).map_err(|text| Failure::new(Code::ChangeRefused, text))?;
-        tracing::warn!(?settings, "a caller changed what is logged");
+        let tell = || tracing::warn!(?change, "a caller changes what is logged");
+        // A change that hides warnings must not hide itself, and one that shows them is to be seen.
+        let is_shown_now = log.settings().has_warning;
+        if is_shown_now {
+            tell();
+        }
+        let settings = log.set(change).map_err(|text| Failure::new(Code::ChangeRefused, text))?;
+        if !is_shown_now {
+            tell();
+        }
         Ok(settings)
     }
 
@@ -161,7 +174,9 @@ impl Edge {
     /// Callers may not, or there is no such model.
     pub fn set_trace(&self, model: Option<&str>, change: &TraceChange) -> Result<TraceSettings, Failure> {
         self.management.changes()?;
-        self.gateway.tracer().set(&self.gateway.snapshot(), model, change)
+        let settings = self.gateway.tracer().set(&self.gateway.snapshot(), model, change)?;
+        tracing::warn!(model, ?settings, "a caller changed which requests are traced");
+        Ok(settings)
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 use data_codec::CodecLimits;
 use http::StatusCode;
 
+/// The bytes held at once over all connections are at least so many largest bodies.
+const BODIES_PER_BODY: usize = 4;
+
 /// Settings of the listeners that take requests.
 #[derive(Debug, Clone)]
 pub struct EdgeOptions {
@@ -86,6 +89,16 @@ pub struct HttpLimits {
     pub h2_ping_timeout: Duration,
 }
 
+impl HttpLimits {
+    /// These limits with bodies of this size: so many bytes may be held at once that the largest body passes, also a
+    /// packed one, of which the packed bytes and memory for the unpacked ones, which is doubled as they come, are held.
+    #[must_use]
+    pub fn with_body_bytes(self, body_bytes: usize) -> Self {
+        let bodies_bytes = self.bodies_bytes.max(body_bytes.saturating_mul(BODIES_PER_BODY));
+        Self { body_bytes, bodies_bytes, ..self }
+    }
+}
+
 impl Default for HttpLimits {
     fn default() -> Self {
         Self {
@@ -107,7 +120,7 @@ impl Default for HttpLimits {
             drain_grace: Duration::from_millis(200),
             drain_timeout: Duration::from_secs(20),
             h2_streams: 100,
-            h2_stream_window_bytes: 64 * 1024,
+            h2_stream_window_bytes: 1024 * 1024,
             h2_connection_window_bytes: 1024 * 1024,
             h2_ping_interval: Duration::from_secs(20),
             h2_ping_timeout: Duration::from_secs(10),

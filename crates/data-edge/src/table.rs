@@ -85,7 +85,9 @@ pub fn row(code: Code) -> Row {
         Code::Unsupported => (400, G::Unimplemented, Debug, false),
         Code::ChangeRefused => (400, G::FailedPrecondition, Debug, false),
         Code::NoSuchRoute => (404, G::Unimplemented, Debug, false),
-        Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown => (404, G::NotFound, Debug, false),
+        Code::ServiceUnknown | Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown => {
+            (404, G::NotFound, Debug, false)
+        }
         Code::MethodNotAllowed => (405, G::Unimplemented, Debug, false),
         Code::BodyTooLarge => (413, G::ResourceExhausted, Debug, false),
         Code::UnsupportedEncoding => (415, G::Unimplemented, Debug, false),
@@ -110,6 +112,10 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
         }
         Code::NoSuchRoute => ("The path leads nowhere.", "The protocol starts at `/v2`."),
         Code::MethodNotAllowed => ("The path exists, the method does not.", "Use a method of the `Allow` header."),
+        Code::ServiceUnknown => (
+            "The health of a gRPC service was asked for that is not here.",
+            "Reflection lists the services; the empty name is the whole gateway.",
+        ),
         Code::ModelUnknown => ("No model has this name.", "`GET /v2/models` lists them."),
         Code::VersionUnknown => {
             ("The model has no version of this number.", "The model's metadata lists the ready ones.")
@@ -130,7 +136,7 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
         }
         Code::BatchTooLarge => (
             "The first dimension of an input is beyond the batch limit.",
-            "Split the request, or raise `batch_rows` of the model.",
+            "Split the request, or raise `max_batch_size` of the model's config.pbtxt; without it, `batch_rows` of the model.",
         ),
         Code::BodyTooLarge => (
             "The body is larger than allowed, or unpacks to more than allowed.",
@@ -159,9 +165,10 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
             "The request would expire in the queue and was refused at once.",
             "Come back after `Retry-After`, or allow more time.",
         ),
-        Code::ConnectionLimit => {
-            ("Too many connections are open.", "Reuse connections; raise `connections` if it persists.")
-        }
+        Code::ConnectionLimit => (
+            "Too many connections are open. Over gRPC there is no answer: the connection is closed.",
+            "Reuse connections; raise `connections` if it persists.",
+        ),
         Code::ModelNotReady => {
             ("The model is known, and no version of it can take traffic yet.", "Come back after `Retry-After`.")
         }

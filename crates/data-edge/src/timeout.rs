@@ -6,7 +6,8 @@ use data_codec::{Parameter, Parameters};
 use data_path::{Code, Failure};
 use http::HeaderMap;
 
-/// The caller's own deadline, in milliseconds. Wins over the protocol's parameter.
+/// The caller's own deadline, in milliseconds. Over REST it wins over the protocol's parameter; over gRPC the shortest
+/// deadline counts.
 const TIMEOUT_HEADER: &str = "switchrail-timeout-ms";
 /// The protocol's own way to set a deadline, in microseconds; 0 means none.
 const TIMEOUT_PARAMETER: &str = "timeout";

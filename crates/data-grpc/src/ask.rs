@@ -27,6 +27,8 @@ pub(crate) struct Asking {
     pub(crate) inputs: Vec<Tensor>,
     /// Names of the wanted outputs; empty means all.
     pub(crate) outputs: Vec<String>,
+    /// Names of the outputs that are wanted as classes.
+    pub(crate) classified: Vec<String>,
     /// Parameters of the request.
     pub(crate) parameters: Parameters,
 }
@@ -46,6 +48,15 @@ pub(crate) fn named(model: &str, version: &str) -> Result<(String, Option<Select
 
 /// Asks the model. Counts what never reaches data-path; that counts everything else.
 pub(crate) async fn ask(call: &Call<'_>, asking: Asking) -> Result<Answer, Failure> {
+    ask_as(call, asking, Ok).await
+}
+
+/// The same for an answer that may not be had in the form asked for, which `write` gives it.
+pub(crate) async fn ask_as<T>(
+    call: &Call<'_>,
+    asking: Asking,
+    write: impl FnOnce(Answer) -> Result<T, Failure>,
+) -> Result<T, Failure> {
     let headers = &call.parts.headers;
     let checked = call.check_started(&asking.model).and_then(|()| refuse_absent(&asking.parameters));
     let timeout = checked.and_then(|()| timeout(headers, &asking.parameters)).inspect_err(|failure| {
@@ -58,11 +69,11 @@ pub(crate) async fn ask(call: &Call<'_>, asking: Asking) -> Result<Answer, Failu
         pin: asking.pin,
         inputs: asking.inputs,
         outputs: asking.outputs,
-        uncarried: Uncarried::default(),
+        uncarried: Uncarried { classified: asking.classified, ..Uncarried::default() },
         timeout,
     };
     call.hand_over();
-    call.edge.gateway.infer(request, &facts).await
+    call.edge.gateway.infer_as(request, &facts, write).await
 }
 
 /// The answer to a call that asked a model, and its line in the log.

@@ -39,28 +39,47 @@ pub(crate) struct Wanted<'a> {
     pub(crate) shape: &'a [usize],
     /// The product of the shape.
     pub(crate) n_elements: usize,
-    /// Bounds.
-    pub(crate) limits: &'a CodecLimits,
 }
 
 /// What may be made for one request beyond what its bytes pay for, over all of its tensors.
 pub(crate) struct Room {
-    /// Handles of strings: an empty one takes two bytes on the wire, and its handle much more.
+    /// Elements of BYTES tensors that may still come.
     strings: usize,
+    /// How many there may be in all.
+    strings_max: usize,
+    /// Handles of strings: an empty one takes two bytes on the wire, and its handle much more.
+    spare_strings: usize,
     /// Bytes of elements that are repeated rather than sent.
     repeated_bytes: usize,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self { strings: STRINGS_SPARE, repeated_bytes: REPEATED_BYTES_MAX }
-    }
-}
-
 impl Room {
+    /// All the room of a request.
+    pub(crate) fn new(limits: &CodecLimits) -> Self {
+        Self {
+            strings: limits.strings,
+            strings_max: limits.strings,
+            spare_strings: STRINGS_SPARE,
+            repeated_bytes: REPEATED_BYTES_MAX,
+        }
+    }
+
+    /// Takes so many elements of a BYTES tensor.
+    ///
+    /// # Errors
+    /// There are too many, with those of the tensors before.
+    pub(crate) fn take_strings(&mut self, n_strings: usize) -> Result<(), Problem> {
+        self.strings = self.strings.checked_sub(n_strings).ok_or_else(|| self.too_many_strings())?;
+        Ok(())
+    }
+
     /// Takes handles for so many strings that came in so many bytes.
-    fn take_strings(&mut self, n_strings: usize, n_bytes: usize) {
-        self.strings = self.strings.saturating_sub(n_strings.saturating_sub(n_bytes / BYTES_OF_A_STRING));
+    fn take_spare(&mut self, n_strings: usize, n_bytes: usize) {
+        self.spare_strings = self.spare_strings.saturating_sub(n_strings.saturating_sub(n_bytes / BYTES_OF_A_STRING));
+    }
+
+    fn too_many_strings(&self) -> Problem {
+        Problem::TooMany { what: "elements in BYTES tensors", max: self.strings_max }
     }
 }
 
@@ -83,7 +102,7 @@ impl<'a> Elements<'a> {
     /// by a shape gets none.
     pub(crate) fn new(wanted: Wanted<'a>, form: Form, n_bytes: usize, room: &'a mut Room) -> Self {
         let n_elements = wanted.n_elements.min(n_bytes);
-        let strings_max = wanted.limits.strings.min(n_bytes / BYTES_OF_A_STRING + room.strings);
+        let strings_max = room.strings.min(n_bytes / BYTES_OF_A_STRING + room.spare_strings);
         let (mut raw, mut strings) = (Vec::new(), Vec::new());
         match (form, wanted.datatype.element_bytes()) {
             // A string takes two bytes on the wire at least.
@@ -114,10 +133,10 @@ impl<'a> Elements<'a> {
                 }
                 Ok(())
             }
-            (Form::Four, Value::Fixed32(bytes)) => self.extend(Bytes::copy_from_slice(&bytes), 4),
-            (Form::Four, Value::Bytes(packed)) => self.extend(packed.into_bytes(), 4),
-            (Form::Eight, Value::Fixed64(bytes)) => self.extend(Bytes::copy_from_slice(&bytes), 8),
-            (Form::Eight, Value::Bytes(packed)) => self.extend(packed.into_bytes(), 8),
+            (Form::Four, Value::Fixed32(bytes)) => self.extend(&bytes, 4),
+            (Form::Four, Value::Bytes(packed)) => self.take(packed, 4),
+            (Form::Eight, Value::Fixed64(bytes)) => self.extend(&bytes, 8),
+            (Form::Eight, Value::Bytes(packed)) => self.take(packed, 8),
             _ => Err(mistyped("the field of the elements")),
         }
     }
@@ -126,13 +145,14 @@ impl<'a> Elements<'a> {
     /// `is_filled_up`.
     pub(crate) fn finish(mut self, is_filled_up: bool) -> Result<Data, Problem> {
         let wanted = self.wanted.n_elements;
-        self.room.take_strings(self.strings.len(), self.n_bytes);
+        self.room.take_spare(self.strings.len(), self.n_bytes);
         if (1..wanted).contains(&self.n_elements) && is_filled_up {
             self.fill_up()?;
         }
         if self.n_elements != wanted {
             return Err(self.miscounted(self.n_elements));
         }
+        self.room.take_strings(self.strings.len())?;
         Ok(match (self.form, self.whole) {
             (Form::Strings, _) => Data::Strings(self.strings),
             (_, Some(whole)) => Data::Raw(whole),
@@ -165,17 +185,23 @@ impl<'a> Elements<'a> {
     }
 
     /// Takes bytes that are elements as they stand; without a copy where they are all of them.
-    fn extend(&mut self, packed: Bytes, size: usize) -> Result<(), Problem> {
-        if !packed.len().is_multiple_of(size) {
-            return Err(Problem::Field(format!("{} bytes are no whole number of elements", packed.len())));
-        }
-        let n_elements = packed.len() / size;
-        self.count(n_elements)?;
-        if n_elements == self.wanted.n_elements && self.raw.is_empty() {
+    fn take(&mut self, packed: Frames, size: usize) -> Result<(), Problem> {
+        let packed = packed.into_bytes();
+        if packed.len() == self.wanted.n_elements.saturating_mul(size) && self.n_elements == 0 {
+            self.n_elements = self.wanted.n_elements;
             self.whole = Some(packed);
             return Ok(());
         }
-        self.raw.extend_from_slice(&packed);
+        self.extend(&packed, size)
+    }
+
+    /// Copies bytes that are elements as they stand.
+    fn extend(&mut self, elements: &[u8], size: usize) -> Result<(), Problem> {
+        if !elements.len().is_multiple_of(size) {
+            return Err(Problem::Field(format!("{} bytes are no whole number of elements", elements.len())));
+        }
+        self.count(elements.len() / size)?;
+        self.raw.extend_from_slice(elements);
         Ok(())
     }
 
@@ -190,7 +216,9 @@ impl<'a> Elements<'a> {
     /// Repeats the last element there is until the shape is full, where that is little.
     fn fill_up(&mut self) -> Result<(), Problem> {
         let missing = self.wanted.n_elements - self.n_elements;
-        let size = self.wanted.datatype.element_bytes().unwrap_or(size_of::<Bytes>());
+        // Repeated text is shared here, but the runtime makes a copy for each element.
+        let text_bytes = self.strings.last().map_or(0, Bytes::len);
+        let size = self.wanted.datatype.element_bytes().unwrap_or(size_of::<Bytes>() + text_bytes);
         let n_bytes = size.saturating_mul(missing);
         if n_bytes > self.room.repeated_bytes {
             return Err(self.miscounted(self.n_elements));
@@ -209,6 +237,9 @@ impl<'a> Elements<'a> {
     }
 
     fn too_many_strings(&self) -> Problem {
+        if self.strings_max == self.room.strings {
+            return self.room.too_many_strings();
+        }
         Problem::TooMany { what: "elements in a BYTES tensor for so few bytes", max: self.strings_max }
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use base_types::{OutcomeClass, Protocol};
 use data_edge::{
-    CONNECTION_LIMIT_ANSWER, Call, Drained, Edge, Ending, Handle, ReplyBody, check_head, listen, without_panic,
+    CONNECTION_LIMIT_ANSWER, Call, Drained, Edge, Ending, Handle, HttpLimits, ReplyBody, check_head, listen,
+    without_panic,
 };
 use data_path::{Code, Failure};
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -15,6 +16,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use crate::inform::MESSAGE_BYTES_MAX;
 use crate::message::Bounds;
 use crate::reflection::Reflection;
 use crate::reply;
@@ -33,7 +35,10 @@ pub struct Grpc(pub(crate) Arc<Shared>);
 /// What all calls share.
 pub(crate) struct Shared {
     pub(crate) edge: Arc<Edge>,
+    /// Bounds of messages that carry tensors.
     pub(crate) bounds: Bounds,
+    /// Bounds of all others.
+    pub(crate) small: Bounds,
     pub(crate) reflection: Reflection,
     stopping: Box<dyn Fn() -> Stopping + Send + Sync>,
 }
@@ -45,9 +50,12 @@ impl Grpc {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let bounds = Bounds::new(edge.options.limits.clone(), edge.budget.clone());
+        let limits = &edge.options.limits;
+        let bounds = Bounds::new(limits.clone(), edge.budget.clone());
+        let body_bytes = limits.body_bytes.min(MESSAGE_BYTES_MAX);
+        let small = Bounds::new(HttpLimits { body_bytes, ..limits.clone() }, edge.budget.clone());
         let stopping = Box::new(move || Box::pin(stopping()) as Stopping);
-        Self(Arc::new(Shared { edge, bounds, reflection: Reflection::new(), stopping }))
+        Self(Arc::new(Shared { edge, bounds, small, reflection: Reflection::new(), stopping }))
     }
 
     /// Becomes ready when the process is asked to stop.

@@ -88,7 +88,18 @@ impl Buf for Frames {
     /// # Panics
     /// Never: beyond the end there is nothing, and nothing is skipped.
     fn advance(&mut self, n_bytes: usize) {
-        self.split_to(n_bytes.min(self.n_bytes));
+        // In place: every number of variable length comes by here, and there may be one for each byte of a body.
+        let mut left = n_bytes.min(self.n_bytes);
+        self.n_bytes -= left;
+        while let Some(piece) = self.pieces.front_mut() {
+            if piece.len() > left {
+                piece.advance(left);
+                return;
+            }
+            left -= piece.len();
+            self.pieces.pop_front();
+        }
+        self.tail.advance(left);
     }
 
     fn copy_to_bytes(&mut self, n_bytes: usize) -> Bytes {
@@ -153,6 +164,29 @@ mod tests {
         let tensor = several.copy_to_bytes(4097 * 39);
         assert_eq!(tensor, whole[5..5 + 4097 * 39]);
         assert_eq!(tensor.as_ptr().addr() % 8, 0);
+    }
+
+    #[test]
+    fn skipping_is_cutting_off() {
+        for pieces in [&[][..], &[1, 1, 1], &[5000, 3, 4, 2000, 1], &[1024, 1023, 1024]] {
+            for step in [1, 3, 1024, 5001] {
+                let (mut all, whole) = frames(pieces);
+                for at in (0..whole.len()).step_by(step) {
+                    assert_eq!((all.remaining(), all.chunk()[0]), (whole.len() - at, whole[at]));
+                    all.advance(step);
+                }
+                assert_eq!((all.remaining(), all.chunk()), (0, &[][..]));
+            }
+        }
+    }
+
+    #[test]
+    fn skipping_makes_no_piece_and_gives_up_those_it_has_passed() {
+        let (mut all, _) = frames(&[2000, 3]);
+        all.advance(1);
+        assert_eq!((all.pieces.len(), all.tail.len()), (1, 3), "nothing is sealed on the way");
+        all.advance(2000);
+        assert_eq!((all.pieces.len(), all.tail.len()), (0, 2));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Grpc {
     /// `Check`: how a service is now.
     pub(crate) fn check(&self, request: &HealthCheckRequest) -> Result<HealthCheckResponse, Failure> {
         if !SERVICES.contains(&request.service.as_str()) {
-            return Err(Failure::new(Code::ModelUnknown, format!("there is no service {:?}", request.service)));
+            return Err(Failure::new(Code::ServiceUnknown, format!("there is no service {:?}", request.service)));
         }
         Ok(HealthCheckResponse { status: self.serving().into() })
     }
@@ -48,7 +48,7 @@ impl Grpc {
     /// `Watch`: how a service is now and whenever that changes, until the process stops.
     pub(crate) async fn watch(&self, call: &Call<'_>, body: Incoming) -> Response<ReplyBody> {
         let mut messages = Messages::new(body, &call.parts.headers);
-        let message = messages.only(&self.0.bounds).await;
+        let message = messages.only(&self.0.small).await;
         let request = match message.and_then(|message| read::<HealthCheckRequest>(message.frames)) {
             Ok(request) => request,
             Err(failure) => return refused(call, &failure),

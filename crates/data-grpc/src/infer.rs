@@ -140,7 +140,7 @@ fn tensors(inputs: Vec<Input>, raws: Vec<Frames>, limits: &CodecLimits) -> Resul
         let text = format!("{} inputs have {} raw_input_contents: each needs its own", inputs.len(), raws.len());
         return Err(DecodeError::Request(Problem::Field(text)));
     }
-    let (mut raws, mut room) = (raws.into_iter(), Room::default());
+    let (mut raws, mut room) = (raws.into_iter(), Room::new(limits));
     let mut tensors: Vec<Tensor> = Vec::with_capacity(inputs.len());
     for (index, mut input) in inputs.into_iter().enumerate() {
         let tensor = tensor(&mut input, raws.next(), (limits, &mut room)).and_then(|tensor| {
@@ -173,9 +173,9 @@ fn tensor(
             let text = "contents and raw_input_contents are mixed: a request has either, for all of its inputs";
             return Err(Problem::Field(text.to_owned()));
         }
-        Some(raw) if datatype == DataType::Bytes => split_strings(raw, n_elements, limits)?,
+        Some(raw) if datatype == DataType::Bytes => split_strings(raw, n_elements, room)?,
         Some(raw) => Data::Raw(raw.into_bytes()),
-        None => contents::read(Wanted { datatype, shape: &shape, n_elements, limits }, contents, room)?,
+        None => contents::read(Wanted { datatype, shape: &shape, n_elements }, contents, room)?,
     };
     Ok(Tensor::new(input.name.as_str(), datatype, shape, data)?)
 }

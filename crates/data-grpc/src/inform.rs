@@ -3,12 +3,11 @@
 
 use std::time::Duration;
 
-use base_serving::{ServingModel, ServingVersion};
+use base_serving::{ChangeKind, ServingModel, ServingVersion};
 use base_types::{Selector, Version};
-use bytes::Buf;
 use data_edge::{Call, EXTENSIONS, Ending, Phase, ReplyBody, SERVER};
 use data_path::{
-    Code, Failure, IndexState, ModelStatistics, PLATFORM, WireTensor, find, index, no_such_model, wire_signature,
+    Code, Failure, IndexState, ModelStatistics, PLATFORM, WireTensor, find, index, wire_signature,
 };
 use http::Response;
 use hyper::body::Incoming;
@@ -22,18 +21,15 @@ use crate::proto::inference as oip;
 use crate::proto::inference::model_metadata_response::TensorMetadata;
 use crate::proto::inference::repository_index_response::ModelIndex;
 use crate::reply::{self, Writer, packing};
+use crate::tfs::tfs_route;
 
 /// The messages read here are small.
-const MESSAGE_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// The service of the Open Inference Protocol, in paths.
 const OIP: &str = "/inference.GRPCInferenceService/";
 
 /// Reads a message of generated code.
 pub(crate) fn read<M: prost::Message + Default>(frames: Frames) -> Result<M, Failure> {
-    if frames.remaining() > MESSAGE_BYTES_MAX {
-        let text = format!("the message has more than {MESSAGE_BYTES_MAX} bytes, which only tensors need");
-        return Err(Failure::new(Code::BodyTooLarge, text));
-    }
     M::decode(frames).map_err(|error| Failure::new(Code::Malformed, format!("the message cannot be read: {error}")))
 }
 
@@ -46,85 +42,113 @@ where
     read(frames).and_then(tell).map(|answer| Writer::from(&answer))
 }
 
+/// What answers a call once its message has been read.
+pub(crate) enum Route {
+    /// Something is told, or set.
+    Tell(fn(&Grpc, Frames) -> Result<Writer, Failure>),
+    /// A model is loaded or unloaded.
+    Change(ChangeKind),
+}
+
 /// A part of the protocols that is left out on purpose.
-pub(crate) fn absent(text: &str) -> Result<Writer, Failure> {
+pub(crate) fn absent(text: &str) -> Result<Route, Failure> {
     Err(Failure::new(Code::NotImplemented, text))
 }
 
-/// A failure for want of a route, which is counted as a request that was refused.
-fn no_such_call(path: &str) -> Failure {
-    Failure::new(Code::NoSuchRoute, format!("there is no call {path:?} here; reflection lists those there are"))
+/// What answers a path. Known before any of the message is read, so that nobody sends much to be told that there is
+/// nothing.
+///
+/// # Errors
+/// Nothing is there, by mistake or on purpose.
+fn route(path: &str) -> Result<Route, Failure> {
+    let found = match path.strip_prefix(OIP) {
+        Some(name) => oip_route(name),
+        None if path == "/grpc.health.v1.Health/Check" => {
+            Some(Ok(Route::Tell(|grpc, frames| told(frames, |asked| grpc.check(&asked)))))
+        }
+        None => tfs_route(path),
+    };
+    found.unwrap_or_else(|| {
+        let text = format!("there is no call {path:?} here; reflection lists those there are");
+        Err(Failure::new(Code::NoSuchRoute, text))
+    })
+}
+
+/// What answers a call of the Open Inference Protocol, by its name; `None` where it is not one of these.
+fn oip_route(name: &str) -> Option<Result<Route, Failure>> {
+    Some(Ok(match name {
+        "ServerLive" => Route::Tell(|_, frames| {
+            told(frames, |_: oip::ServerLiveRequest| Ok(oip::ServerLiveResponse { live: true }))
+        }),
+        "ServerReady" => Route::Tell(|grpc, frames| told(frames, |_: oip::ServerReadyRequest| Ok(grpc.server_ready()))),
+        "ServerMetadata" => {
+            Route::Tell(|grpc, frames| told(frames, |_: oip::ServerMetadataRequest| Ok(grpc.server_metadata())))
+        }
+        "ModelReady" => Route::Tell(|grpc, frames| told(frames, |asked| grpc.model_ready(&asked))),
+        "ModelMetadata" => Route::Tell(|grpc, frames| told(frames, |asked| grpc.model_metadata(&asked))),
+        "ModelConfig" => Route::Tell(|grpc, frames| told(frames, |asked| grpc.model_config(&asked))),
+        "ModelStatistics" => Route::Tell(|grpc, frames| told(frames, |asked| grpc.statistics(&asked))),
+        "RepositoryIndex" => Route::Tell(|grpc, frames| told(frames, |asked| grpc.index(&asked))),
+        "RepositoryModelLoad" => Route::Change(ChangeKind::Load),
+        "RepositoryModelUnload" => Route::Change(ChangeKind::Unload),
+        "LogSettings" => Route::Tell(Grpc::log_settings),
+        "TraceSetting" => Route::Tell(Grpc::trace_settings),
+        "SystemSharedMemoryStatus" => Route::Tell(|_, frames| {
+            let none = oip::SystemSharedMemoryStatusResponse::default;
+            told(frames, |_: oip::SystemSharedMemoryStatusRequest| Ok(none()))
+        }),
+        "CudaSharedMemoryStatus" => Route::Tell(|_, frames| {
+            let none = oip::CudaSharedMemoryStatusResponse::default;
+            told(frames, |_: oip::CudaSharedMemoryStatusRequest| Ok(none()))
+        }),
+        "SystemSharedMemoryRegister"
+        | "SystemSharedMemoryUnregister"
+        | "CudaSharedMemoryRegister"
+        | "CudaSharedMemoryUnregister" => {
+            return Some(absent("there is no shared memory here: send the tensors in the request"));
+        }
+        _ => return None,
+    }))
 }
 
 impl Grpc {
     /// Answers a call that asks no model.
     pub(crate) async fn inform(&self, call: &Call<'_>, body: Incoming) -> Response<ReplyBody> {
-        let mut messages = Messages::new(body, &call.parts.headers);
-        let result = self.informed(call, &mut messages).await;
-        match result {
-            Ok(response) => {
-                call.log(&Ending { model: "", served: None, reason: None, failure: None });
-                response
-            }
-            Err(failure) => {
-                messages.discard(&self.0.bounds).await;
-                if failure.code == Code::NoSuchRoute {
-                    return refused(call, &failure);
-                }
-                call.log(&Ending { model: "", served: None, reason: None, failure: Some(&failure) });
-                reply::failed(&failure)
-            }
-        }
+        let result = match route(call.parts.uri.path()) {
+            Ok(route) => self.informed(call, route, body).await,
+            Err(failure) if failure.code == Code::NoSuchRoute => return refused(call, &failure),
+            Err(failure) => Err(failure),
+        };
+        call.log(&Ending { model: "", served: None, reason: None, failure: result.as_ref().err() });
+        result.unwrap_or_else(|failure| reply::failed(&failure))
     }
 
-    async fn informed(
-        &self,
-        call: &Call<'_>,
-        messages: &mut Messages<Incoming>,
-    ) -> Result<Response<ReplyBody>, Failure> {
-        let message = messages.only(&self.0.bounds).await?;
-        let path = call.parts.uri.path();
-        let writer = match path.strip_prefix(OIP) {
-            Some(name) => match self.tell(name, message.frames.clone()) {
-                Some(told) => told?,
-                None => self.manage(name, message.frames).await.ok_or_else(|| no_such_call(path))??,
-            },
-            None if path == "/grpc.health.v1.Health/Check" => told(message.frames, |asked| self.check(&asked))?,
-            None => self.tell_tfs(path, message.frames).ok_or_else(|| no_such_call(path))??,
+    async fn informed(&self, call: &Call<'_>, route: Route, body: Incoming) -> Result<Response<ReplyBody>, Failure> {
+        let mut messages = Messages::new(body, &call.parts.headers);
+        let message = match messages.only(&self.0.small).await {
+            Ok(message) => message,
+            Err(failure) => {
+                messages.discard(&self.0.small).await;
+                return Err(failure);
+            }
+        };
+        let writer = match route {
+            Route::Tell(tell) => tell(self, message.frames)?,
+            Route::Change(kind) => self.change(kind, message.frames).await?,
         };
         let packing = packing(&call.parts.headers, message.was_packed);
         Ok(reply::one(writer.finish(packing).await?, packing))
     }
 
-    /// Answers by the name of a call; `None` where it is not one of these.
-    fn tell(&self, name: &str, frames: Frames) -> Option<Result<Writer, Failure>> {
-        Some(match name {
-            "ServerLive" => told(frames, |_: oip::ServerLiveRequest| Ok(oip::ServerLiveResponse { live: true })),
-            "ServerReady" => told(frames, |_: oip::ServerReadyRequest| Ok(self.server_ready())),
-            "ServerMetadata" => told(frames, |_: oip::ServerMetadataRequest| Ok(self.server_metadata())),
-            "ModelReady" => told(frames, |asked| self.model_ready(&asked)),
-            "ModelMetadata" => told(frames, |asked: oip::ModelMetadataRequest| {
-                self.with_version((&asked.name, &asked.version), metadata)
-            }),
-            "ModelConfig" => told(frames, |asked: oip::ModelConfigRequest| {
-                let config =
-                    self.with_version((&asked.name, &asked.version), |model, version, _| model_config(model, version));
-                config.map(|config| oip::ModelConfigResponse { config: Some(config) })
-            }),
-            "ModelStatistics" => told(frames, |asked| self.statistics(&asked)),
-            "RepositoryIndex" => told(frames, |asked| self.index(&asked)),
-            "SystemSharedMemoryStatus" => told(frames, |_: oip::SystemSharedMemoryStatusRequest| {
-                Ok(oip::SystemSharedMemoryStatusResponse::default())
-            }),
-            "CudaSharedMemoryStatus" => {
-                told(frames, |_: oip::CudaSharedMemoryStatusRequest| Ok(oip::CudaSharedMemoryStatusResponse::default()))
-            }
-            "SystemSharedMemoryRegister"
-            | "SystemSharedMemoryUnregister"
-            | "CudaSharedMemoryRegister"
-            | "CudaSharedMemoryUnregister" => absent("there is no shared memory here: send the tensors in the request"),
-            _ => return None,
-        })
+    fn model_metadata(&self, asked: &oip::ModelMetadataRequest) -> Result<oip::ModelMetadataResponse, Failure> {
+        self.with_version((&asked.name, &asked.version), metadata)
+    }
+
+    fn model_config(&self, asked: &oip::ModelConfigRequest) -> Result<oip::ModelConfigResponse, Failure> {
+        let config =
+            |model: &ServingModel, version: &ServingVersion, _: Option<&Selector>| model_config(model, version);
+        let config = self.with_version((&asked.name, &asked.version), config)?;
+        Ok(oip::ModelConfigResponse { config: Some(config) })
     }
 
     fn server_ready(&self) -> oip::ServerReadyResponse {
@@ -165,12 +189,7 @@ impl Grpc {
 
     /// Why there is no model of that name.
     pub(crate) fn no_model(&self, name: &str) -> Failure {
-        match self.0.edge.options.readiness.phase() {
-            Phase::Starting => {
-                Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {name:?} is not there yet"))
-            }
-            _ => no_such_model(name),
-        }
+        self.0.edge.absent(name)
     }
 
     fn statistics(&self, asked: &oip::ModelStatisticsRequest) -> Result<oip::ModelStatisticsResponse, Failure> {

@@ -22,30 +22,23 @@ use crate::reply::Writer;
 const VERSION: &str = "switchrail_version";
 
 impl Grpc {
-    /// Answers by the name of a call; `None` where it is not one of these.
-    pub(crate) async fn manage(&self, name: &str, frames: Frames) -> Option<Result<Writer, Failure>> {
-        Some(match name {
-            "RepositoryModelLoad" => self.load(frames).await,
-            "RepositoryModelUnload" => self.unload(frames).await,
-            "LogSettings" => self.log_settings(frames),
-            "TraceSetting" => self.trace_settings(frames),
-            _ => return None,
-        })
+    /// Loads or unloads a model.
+    pub(crate) async fn change(&self, kind: ChangeKind, frames: Frames) -> Result<Writer, Failure> {
+        match kind {
+            ChangeKind::Load => {
+                let asked: oip::RepositoryModelLoadRequest = read(frames)?;
+                self.changed(kind, &asked.model_name, &asked.parameters).await?;
+                Ok(Writer::from(&oip::RepositoryModelLoadResponse {}))
+            }
+            ChangeKind::Unload => {
+                let asked: oip::RepositoryModelUnloadRequest = read(frames)?;
+                self.changed(kind, &asked.model_name, &asked.parameters).await?;
+                Ok(Writer::from(&oip::RepositoryModelUnloadResponse {}))
+            }
+        }
     }
 
-    async fn load(&self, frames: Frames) -> Result<Writer, Failure> {
-        let asked: oip::RepositoryModelLoadRequest = read(frames)?;
-        self.change(ChangeKind::Load, &asked.model_name, &asked.parameters).await?;
-        Ok(Writer::from(&oip::RepositoryModelLoadResponse {}))
-    }
-
-    async fn unload(&self, frames: Frames) -> Result<Writer, Failure> {
-        let asked: oip::RepositoryModelUnloadRequest = read(frames)?;
-        self.change(ChangeKind::Unload, &asked.model_name, &asked.parameters).await?;
-        Ok(Writer::from(&oip::RepositoryModelUnloadResponse {}))
-    }
-
-    async fn change(
+    async fn changed(
         &self,
         kind: ChangeKind,
         model: &str,
@@ -60,7 +53,8 @@ impl Grpc {
         self.0.edge.change(kind, (model, &version), parameters.keys().map(String::as_str)).await
     }
 
-    fn log_settings(&self, frames: Frames) -> Result<Writer, Failure> {
+    /// Shows or sets what is logged.
+    pub(crate) fn log_settings(&self, frames: Frames) -> Result<Writer, Failure> {
         let asked: oip::LogSettingsRequest = read(frames)?;
         if asked.settings.is_empty() {
             let settings = self.0.edge.log_settings();
@@ -80,7 +74,8 @@ impl Grpc {
         self.0.edge.set_log(&log_change(values)?).map(|settings| log_answer(&settings))
     }
 
-    fn trace_settings(&self, frames: Frames) -> Result<Writer, Failure> {
+    /// Shows or sets what is traced.
+    pub(crate) fn trace_settings(&self, frames: Frames) -> Result<Writer, Failure> {
         let asked: oip::TraceSettingRequest = read(frames)?;
         let model = Some(asked.model_name.as_str()).filter(|name| !name.is_empty());
         if asked.settings.is_empty() {

@@ -1,6 +1,6 @@
 //! Messages out of a request's body: five bytes of prefix, then the message, maybe packed.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use data_edge::{BodyBudget, HttpLimits, Pieces, Share, discard};
 use data_path::{Code, Failure};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body;
+use tokio::select;
 
 use crate::frames::Frames;
 
@@ -77,16 +78,41 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
         Ok(message)
     }
 
-    /// The next message; `None` at the end. Waits for its first bytes as long as it takes: who calls this may stop
-    /// waiting.
+    /// The next message; `None` at the end, or where nothing has come when `stopping` becomes ready. Its first bytes
+    /// are waited for as long as it takes; a message that has begun is read to its end whatever happens. Must not be
+    /// dropped half-way if there is to be another one.
     ///
     /// # Errors
-    /// It is too large, too slow or broken.
-    pub(crate) async fn next_of_many(&mut self, bounds: &Bounds) -> Result<Option<Message>, Failure> {
-        if !self.frames.has_remaining() && !self.wait_for_more().await? {
-            return Ok(None);
+    /// It is too large, too slow or broken, or it begins when the process is stopping already.
+    pub(crate) async fn next_until(
+        &mut self,
+        stopping: impl Future<Output = ()>,
+        bounds: &Bounds,
+    ) -> Result<Option<Message>, Failure> {
+        let has_begun = select! {
+            biased;
+            () = stopping => return self.stopped().await,
+            has_begun = self.begin() => has_begun?,
+        };
+        if has_begun { self.next(bounds).await } else { Ok(None) }
+    }
+
+    /// The end because the process stops. A message that is here already is told to come again.
+    async fn stopped(&mut self) -> Result<Option<Message>, Failure> {
+        let has_begun = select! {
+            biased;
+            has_begun = self.begin() => has_begun?,
+            () = ready(()) => false,
+        };
+        if has_begun {
+            return Err(Failure::new(Code::Draining, "the gateway is going out of service"));
         }
-        self.next(bounds).await
+        Ok(None)
+    }
+
+    /// Waits until a message has begun; `false` at the end. May be dropped: nothing is taken.
+    async fn begin(&mut self) -> Result<bool, Failure> {
+        Ok(self.frames.has_remaining() || self.wait_for_more().await?)
     }
 
     /// Reads and drops what is left, if it is little.

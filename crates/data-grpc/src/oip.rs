@@ -6,7 +6,7 @@ use data_path::{Answer, Code, Failure};
 use http::Response;
 use hyper::body::Incoming;
 
-use crate::ask::{Asking, Encoded, after, ask, finish, named};
+use crate::ask::{Asking, Encoded, after, ask_as, finish, named};
 use crate::edge::{Grpc, refused};
 use crate::frames::Frames;
 use crate::infer::{InferMessage, decode};
@@ -64,8 +64,10 @@ impl Grpc {
             call.count_refused_of(&model, failure.class);
         })?;
         let DecodedInfer { id, parameters, inputs, outputs, .. } = request;
-        let names = outputs.iter().map(|output| output.name.clone()).collect();
-        let asking = Asking { model, pin, inputs, outputs: names, parameters };
+        let name = |output: &RequestedOutput| output.name.clone();
+        let classified = outputs.iter().filter(|output| output.classes.is_some()).map(name).collect();
+        let names = outputs.iter().map(name).collect();
+        let asking = Asking { model, pin, inputs, outputs: names, classified, parameters };
         Ok(Prepared { id, outputs, asking })
     }
 
@@ -77,18 +79,20 @@ impl Grpc {
         is_streamed: bool,
     ) -> Result<(Writer, Answer), Failure> {
         let Prepared { id, outputs, asking } = prepared;
-        let mut answer = ask(call, asking).await?;
-        Self::classify(&mut answer, &outputs).map_err(|failure| after((&answer.served, answer.reason), failure))?;
-        let mut writer = Writer::from(&head(&answer, id, is_streamed));
-        for output in &answer.outputs {
-            let raw = tensor_bytes(output).map_err(|error| {
-                let failure = Failure::new(Code::Unsupported, format!("{error}: leave it out of the outputs"));
-                after((&answer.served, answer.reason), failure)
-            })?;
-            writer.put_key(RAW_CONTENTS, raw.len());
-            writer.put_shared(raw);
-        }
-        Ok((writer, answer))
+        let write = |mut answer: Answer| {
+            Self::classify(&mut answer, &outputs).map_err(|failure| after((&answer.served, answer.reason), failure))?;
+            let mut writer = Writer::from(&head(&answer, id, is_streamed));
+            for output in &answer.outputs {
+                let raw = tensor_bytes(output).map_err(|error| {
+                    let failure = Failure::new(Code::Unsupported, format!("{error}: leave it out of the outputs"));
+                    after((&answer.served, answer.reason), failure)
+                })?;
+                writer.put_key(RAW_CONTENTS, raw.len());
+                writer.put_shared(raw);
+            }
+            Ok((writer, answer))
+        };
+        ask_as(call, asking, write).await
     }
 
     /// Puts classes where they are asked for.

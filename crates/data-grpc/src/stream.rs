@@ -70,12 +70,7 @@ impl Stream {
         let shared = Arc::clone(&self.grpc.0);
         let (parts, request_id) = (self.parts.clone(), self.request_id.clone());
         let call = Call::new(&shared.edge, &parts, &request_id, Protocol::OipGrpc);
-        let message = tokio::select! {
-            biased;
-            () = &mut self.stopping => return self.stopped(&call).await,
-            message = self.messages.next_of_many(&shared.bounds) => message,
-        };
-        let message = match message {
+        let message = match self.messages.next_until(&mut self.stopping, &shared.bounds).await {
             Ok(Some(message)) => message,
             Ok(None) => return Step::End(reply::good()),
             Err(failure) => {
@@ -93,20 +88,6 @@ impl Stream {
                 log_failure(&call, "", &failure);
                 Step::End(reply::trailers(&failure))
             }
-        }
-    }
-
-    /// The end of the stream because the process stops. A request that is here already is told to come again.
-    async fn stopped(&mut self, call: &Call<'_>) -> Step {
-        tokio::select! {
-            biased;
-            Ok(Some(_)) = self.messages.next_of_many(&self.grpc.0.bounds) => {
-                let failure = Failure::new(Code::Draining, "the gateway is going out of service");
-                call.count_refused(None, failure.class);
-                log_failure(call, "", &failure);
-                Step::End(reply::trailers(&failure))
-            }
-            () = std::future::ready(()) => Step::End(reply::good()),
         }
     }
 

@@ -17,6 +17,7 @@ mod answer;
 mod inform;
 mod predict;
 
+pub(crate) use inform::tfs_route;
 pub(crate) use predict::decode;
 pub use predict::{PredictMessage, decode_predict_request};
 
@@ -56,7 +57,7 @@ impl Grpc {
     fn asking(&self, call: &Call<'_>, decoded: PredictMessage) -> Result<Asking, Failure> {
         let PredictMessage { spec, inputs, outputs } = decoded;
         let (model, pin) = spec.target().inspect_err(|failure| call.count_refused_of(&spec.model, failure.class))?;
-        Ok(Asking { model, pin, inputs, outputs, parameters: Default::default() })
+        Ok(Asking { model, pin, inputs, outputs, classified: Vec::new(), parameters: Default::default() })
     }
 }
 

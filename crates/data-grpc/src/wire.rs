@@ -6,6 +6,7 @@ use bytes::Buf;
 use data_codec::{CodecLimits, Problem, read_strings};
 use prost::encoding::{WireType, decode_key, decode_varint};
 
+use crate::contents::Room;
 use crate::frames::Frames;
 
 /// A field's value as it stands on the wire.
@@ -130,9 +131,7 @@ pub(crate) fn element_count(shape: &[usize], limits: &CodecLimits) -> Result<usi
 }
 
 /// Splits raw BYTES data: each element is a length of four bytes, little-endian, and so many bytes.
-pub(crate) fn split_strings(raw: Frames, n_elements: usize, limits: &CodecLimits) -> Result<Data, Problem> {
-    if n_elements > limits.strings {
-        return Err(Problem::TooMany { what: "elements in a BYTES tensor", max: limits.strings });
-    }
+pub(crate) fn split_strings(raw: Frames, n_elements: usize, room: &mut Room) -> Result<Data, Problem> {
+    room.take_strings(n_elements)?;
     read_strings(raw.into_bytes(), n_elements).map(Data::Strings)
 }

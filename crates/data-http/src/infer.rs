@@ -11,7 +11,7 @@ use data_edge::{
     Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_version, number_header, receive,
     refuse_absent, timeout_header, timeout_parameter,
 };
-use data_path::{Failure, InferRequest, Served, find, no_such_model};
+use data_path::{Answer, Failure, InferRequest, Served, find, no_such_model};
 use http::Response;
 use hyper::body::Incoming;
 
@@ -115,9 +115,11 @@ impl Rest {
             timeout,
         };
         call.hand_over();
-        let answer = self.0.gateway.infer(asked, &facts).await?;
-        let (served, reason) = (answer.served.clone(), answer.reason);
-        let answer = reply::encode(answer, request.id.as_deref(), &wishes)?;
-        Ok(Encoded { answer, served, reason })
+        let write = |answer: Answer| {
+            let (served, reason) = (answer.served.clone(), answer.reason);
+            let answer = reply::encode(answer, request.id.as_deref(), &wishes)?;
+            Ok(Encoded { answer, served, reason })
+        };
+        self.0.gateway.infer_as(asked, &facts, write).await
     }
 }

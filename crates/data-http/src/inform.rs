@@ -7,9 +7,7 @@ use data_codec::document::{
 };
 use data_codec::{alive, live, model_list, model_metadata, model_ready, ready, server_metadata};
 use data_edge::{EXTENSIONS, Phase, ReplyBody, SERVER};
-use data_path::{
-    BACKEND, Code, Failure, MODEL_FILE, ModelStatistics, PLATFORM, WireTensor, find, no_such_model, wire_signature,
-};
+use data_path::{BACKEND, Code, Failure, MODEL_FILE, ModelStatistics, PLATFORM, WireTensor, find, wire_signature};
 use http::{Response, StatusCode};
 
 use crate::edge::Rest;
@@ -72,7 +70,7 @@ impl Rest {
         let (model, pin) = target.map_or((None, None), |target| (Some(target.model.as_ref()), target.pin.as_ref()));
         let snapshot = self.0.gateway.snapshot();
         if let Some(absent) = model.filter(|name| !snapshot.models.contains_key(*name)) {
-            return Err(self.absent(absent));
+            return Err(self.0.absent(absent));
         }
         let figures = data_path::statistics(&snapshot, model, pin)?;
         Ok(statistics(&figures.iter().map(figures_view).collect::<Vec<_>>()))
@@ -85,18 +83,9 @@ impl Rest {
     ) -> Result<Vec<u8>, Failure> {
         let snapshot = self.0.gateway.snapshot();
         let Some(model) = snapshot.models.get(target.model.as_ref()) else {
-            return Err(self.absent(&target.model));
+            return Err(self.0.absent(&target.model));
         };
         find(model, target.pin.as_ref()).map(|version| tell(model, version))
-    }
-
-    fn absent(&self, model: &str) -> Failure {
-        match self.0.options.readiness.phase() {
-            Phase::Starting => {
-                Failure::new(Code::ModelNotReady, format!("the gateway is starting; model {model:?} is not there yet"))
-            }
-            _ => no_such_model(model),
-        }
     }
 }
 

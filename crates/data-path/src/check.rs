@@ -116,11 +116,8 @@ pub(crate) fn outputs(
     let specs = &model.signature(version).outputs;
     let positions = positions(version, specs, names)?;
     let mut wanted = positions.iter().map(|index| &specs[*index]);
-    match wanted.find(|spec| uncarried.contains(spec)) {
-        Some(spec) => {
-            let text = format!("output {spec} of {} cannot be carried here: leave it out with `outputs`", version.id);
-            Err(Failure::new(Code::Unsupported, text))
-        }
+    match wanted.find_map(|spec| uncarried.refusal(spec).map(|why| (spec, why))) {
+        Some((spec, why)) => Err(Failure::new(Code::Unsupported, format!("output {spec} of {} {why}", version.id))),
         None => Ok(positions),
     }
 }

@@ -34,9 +34,20 @@ pub(crate) struct Course<'a> {
     is_callers_deadline: bool,
     /// A fault that waits for what stable makes of the same input.
     open_fault: Option<OpenFault<'a>>,
-    /// The attempt under way.
-    asking: Option<(&'a Arc<ServingVersion>, Reason)>,
+    /// What is under way.
+    asking: Option<Asking<'a>>,
 }
+
+/// An attempt under way, or one that is recorded and whose answer is being written.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    version: &'a Arc<ServingVersion>,
+    reason: Reason,
+    is_recorded: bool,
+}
+
+/// The times of an attempt that never ran.
+const NO_TIME: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
 
 #[derive(Clone, Copy)]
 struct OpenFault<'a> {
@@ -69,15 +80,16 @@ impl<'a> Course<'a> {
         }
     }
 
-    pub(crate) async fn run(
+    pub(crate) async fn run<T>(
         mut self,
         version: &'a Arc<ServingVersion>,
         request: InferRequest,
-    ) -> Result<Answer, Failure> {
+        write: impl FnOnce(Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let reason = self.assignment.reason;
         let wanted = Wanted { names: request.outputs, uncarried: request.uncarried };
         let work = self.check(version, request.inputs, &wanted).map_err(|failure| {
-            self.end_request(version, reason, failure.class);
+            self.end_request(version, reason, failure.class, NO_TIME);
             Failure { served: Some(self.served(version)), reason: Some(reason), ..failure }
         })?;
         self.n_rows = check::rows(self.model, version, &work.inputs);
@@ -94,10 +106,11 @@ impl<'a> Course<'a> {
                 self.open_fault = Some(OpenFault { version, kind, queue: first.queue, run: first.run });
                 (detail, stable, inputs)
             }
-            (result, _) => return self.end(version, reason, Tried { result, ..first }),
+            (result, _) => return self.end(version, reason, Tried { result, ..first }, write),
         };
         tracing::debug!(version = %version.id, detail = why, "version fault: stable is asked");
-        self.fall_back(stable, inputs.to_vec(), &wanted, why).await
+        let second = self.fall_back(stable, inputs.to_vec(), &wanted, why).await?;
+        self.end(stable, Reason::Fallback, second, write)
     }
 
     fn check(&self, version: &ServingVersion, inputs: Vec<Tensor>, wanted: &Wanted) -> Result<Work, Failure> {
@@ -121,7 +134,7 @@ impl<'a> Course<'a> {
     }
 
     async fn ask(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, work: Work) -> Tried {
-        self.asking = Some((version, reason));
+        self.asking = Some(Asking { version, reason, is_recorded: false });
         let inputs = check::shaped(self.model, version, work.inputs);
         attempt(version, reason, Work { inputs, ..work }).await
     }
@@ -133,7 +146,7 @@ impl<'a> Course<'a> {
         inputs: Vec<Tensor>,
         wanted: &Wanted,
         detail: String,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Tried, Failure> {
         let has_time = self.gateway.clock().now() < self.deadline;
         let refused = if !has_time {
             Some(FallbackResult::NoTime)
@@ -145,8 +158,8 @@ impl<'a> Course<'a> {
         let work = match (refused, self.check(stable, inputs, wanted)) {
             (None, Ok(work)) => work,
             // Stable cannot take the input at all: the signatures differ where the gate let them.
-            (None, Err(_)) => return self.end_without_fallback(FallbackResult::Failed, detail),
-            (Some(result), _) => return self.end_without_fallback(result, detail),
+            (None, Err(_)) => return Err(self.end_without_fallback(FallbackResult::Failed, detail)),
+            (Some(result), _) => return Err(self.end_without_fallback(result, detail)),
         };
         let second = self.ask(stable, Reason::Fallback, work).await;
         let (rerun, result) = match &second.result {
@@ -155,18 +168,18 @@ impl<'a> Course<'a> {
             Err(_) => (Rerun::None, FallbackResult::NoTime),
         };
         self.close_fault(rerun, result);
-        self.end(stable, Reason::Fallback, second)
+        Ok(second)
     }
 
-    fn end_without_fallback(&mut self, result: FallbackResult, detail: String) -> Result<Answer, Failure> {
-        let Some(OpenFault { version, .. }) = self.open_fault else {
-            return Err(Failure::new(Code::Internal, "a fault was lost"));
+    fn end_without_fallback(&mut self, result: FallbackResult, detail: String) -> Failure {
+        let Some(OpenFault { version, queue, run, .. }) = self.open_fault else {
+            return Failure::new(Code::Internal, "a fault was lost");
         };
         self.close_fault(Rerun::None, result);
         let reason = self.assignment.reason;
-        self.end_request(version, reason, OutcomeClass::VersionFault);
+        self.end_request(version, reason, OutcomeClass::VersionFault, (queue, run));
         let why = Why { detail, ..Why::fault() };
-        Err(self.failure(version, reason, why))
+        self.failure(version, reason, why)
     }
 
     /// Records the first attempt, now that stable has been asked or could not be.
@@ -178,29 +191,33 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Records the last attempt and the request, and gives the caller's view of it.
-    fn end(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, tried: Tried) -> Result<Answer, Failure> {
-        self.asking = None;
-        let end = tried.result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
-        self.record(version, reason, Rerun::None, end, (tried.queue, tried.run));
-        let total = self.end_request(version, reason, end.0);
-        self.gateway.tracer().trace(version, || Traced {
-            outcome: end.0,
-            received_unix_ms: self.gateway.clock().unix_ms().saturating_sub(total.as_millis() as u64),
-            queue: tried.queue,
-            run: tried.run,
-            total,
-        });
-        match tried.result {
+    /// Records the last attempt, has its answer written, records the request, and gives the caller's view of it.
+    fn end<T>(
+        &mut self,
+        version: &'a Arc<ServingVersion>,
+        reason: Reason,
+        Tried { result, queue, run }: Tried,
+        write: impl FnOnce(Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let end = result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
+        self.record(version, reason, Rerun::None, end, (queue, run));
+        self.asking = Some(Asking { version, reason, is_recorded: true });
+        let written = match result {
             Ok(outputs) => {
-                let times = AnswerTimes { queue: tried.queue, run: tried.run, total };
-                version.stats.answered(&times, self.n_rows, self.gateway.clock().unix_ms());
                 let outputs = check::renamed(self.model, version, outputs);
                 let declared = self.model.declared.clone();
-                Ok(Answer { served: self.served(version), reason, outputs, declared })
+                write(Answer { served: self.served(version), reason, outputs, declared })
             }
             Err(why) => Err(self.failure(version, reason, why)),
+        };
+        self.asking = None;
+        let class = written.as_ref().map_or_else(|failure| failure.class, |_| OutcomeClass::Ok);
+        let total = self.end_request(version, reason, class, (queue, run));
+        if class == OutcomeClass::Ok {
+            let times = AnswerTimes { queue, run, total };
+            version.stats.answered(&times, self.n_rows, self.gateway.clock().unix_ms());
         }
+        written
     }
 
     fn record(
@@ -218,13 +235,26 @@ impl<'a> Course<'a> {
         self.gateway.ledger().attempt(&attempt, &outcome, now);
     }
 
-    /// Counts the request; gives the time it took.
-    fn end_request(&self, version: &ServingVersion, reason: Reason, class: OutcomeClass) -> Duration {
+    /// Counts the request, and traces it if it is to be traced; gives the time it took.
+    fn end_request(
+        &self,
+        version: &ServingVersion,
+        reason: Reason,
+        class: OutcomeClass,
+        (queue, run): (Duration, Duration),
+    ) -> Duration {
         let total = self.gateway.clock().now().saturating_duration_since(self.received);
         version.metrics.request(self.protocol, class, reason, total);
         if class != OutcomeClass::Ok {
             version.stats.failed(total);
         }
+        self.gateway.tracer().trace(version, || Traced {
+            outcome: class,
+            received_unix_ms: self.gateway.clock().unix_ms().saturating_sub(total.as_millis() as u64),
+            queue,
+            run,
+            total,
+        });
         total
     }
 
@@ -262,11 +292,13 @@ impl Drop for Course<'_> {
         if self.open_fault.is_some() {
             self.close_fault(Rerun::None, FallbackResult::NoTime);
         }
-        if let Some((version, reason)) = self.asking.take() {
+        if let Some(Asking { version, reason, is_recorded }) = self.asking.take() {
             // A panic on the way is our defect; otherwise the caller has left.
             let class = if std::thread::panicking() { OutcomeClass::Internal } else { OutcomeClass::Cancelled };
-            self.record(version, reason, Rerun::None, (class, None), (Duration::ZERO, Duration::ZERO));
-            self.end_request(version, reason, class);
+            if !is_recorded {
+                self.record(version, reason, Rerun::None, (class, None), NO_TIME);
+            }
+            self.end_request(version, reason, class, NO_TIME);
         }
     }
 }

@@ -16,6 +16,7 @@ pub enum Code {
     /// The path or method leads nowhere.
     NoSuchRoute,
     MethodNotAllowed,
+    ServiceUnknown,
     ModelUnknown,
     VersionUnknown,
     LabelUnknown,
@@ -45,10 +46,11 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the reference page.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Malformed,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
+        Self::ServiceUnknown,
         Self::ModelUnknown,
         Self::VersionUnknown,
         Self::LabelUnknown,
@@ -82,6 +84,7 @@ impl Code {
             Self::Malformed => "malformed",
             Self::NoSuchRoute => "no_such_route",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::ServiceUnknown => "service_unknown",
             Self::ModelUnknown => "model_unknown",
             Self::VersionUnknown => "version_unknown",
             Self::LabelUnknown => "label_unknown",

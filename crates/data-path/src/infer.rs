@@ -37,17 +37,25 @@ pub struct Uncarried {
     pub types: &'static [DataType],
     /// but for outputs of these names, which the caller wants in another form.
     pub spared: Vec<String>,
+    /// Outputs that the caller wants as classes: of these it has none where values have no order of size.
+    pub classified: Vec<String>,
 }
 
 impl Uncarried {
-    pub(crate) fn contains(&self, spec: &TensorSpec) -> bool {
-        self.types.contains(&spec.datatype) && !self.spared.contains(&spec.name)
+    /// Whether it has no form for an output, and what the caller can do about that.
+    pub(crate) fn refusal(&self, spec: &TensorSpec) -> Option<&'static str> {
+        if self.types.contains(&spec.datatype) && !self.spared.contains(&spec.name) {
+            return Some("cannot be carried here: leave it out with `outputs`");
+        }
+        let is_unordered = matches!(spec.datatype, DataType::Bool | DataType::Bytes);
+        let is_refused = is_unordered && self.classified.contains(&spec.name);
+        is_refused.then_some("cannot be classified: ask for the output itself")
     }
 }
 
 impl From<&'static [DataType]> for Uncarried {
     fn from(types: &'static [DataType]) -> Self {
-        Self { types, spared: Vec::new() }
+        Self { types, ..Self::default() }
     }
 }
 
@@ -117,6 +125,17 @@ impl Gateway {
 
     /// Answers one request. Dropping the future takes the work out of the queue or stops it at the next node.
     pub async fn infer(&self, request: InferRequest, facts: &(dyn Facts + Sync)) -> Result<Answer, Failure> {
+        self.infer_as(request, facts, Ok).await
+    }
+
+    /// The same, for callers that may not be able to have the answer in the form they asked for: `write` gives it that
+    /// form, and a request that fails there is counted as what it was. The attempt was good all the same.
+    pub async fn infer_as<T>(
+        &self,
+        request: InferRequest,
+        facts: &(dyn Facts + Sync),
+        write: impl FnOnce(Answer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let received = self.clock.now();
         let snapshot = self.cell.load();
         let Some(model) = snapshot.models.get(request.model.as_str()) else {
@@ -128,7 +147,7 @@ impl Gateway {
         })?;
         let asked = Asked { protocol: request.protocol, received, timeout: request.timeout };
         let course = Course::new(self, (model, snapshot.generation), chosen.assignment, asked);
-        course.run(chosen.version, request).await
+        course.run(chosen.version, request, write).await
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {
@@ -137,5 +156,22 @@ impl Gateway {
 
     pub(crate) fn ledger(&self) -> &OutcomeLedger {
         &self.ledger
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_refused_where_values_have_no_order_of_size() {
+        let uncarried = Uncarried { classified: vec!["y".to_owned()], ..Uncarried::default() };
+        let refusal =
+            |name: &str, datatype| uncarried.refusal(&TensorSpec { name: name.to_owned(), datatype, dims: Vec::new() });
+        for datatype in [DataType::Bool, DataType::Bytes] {
+            assert!(refusal("y", datatype).is_some_and(|why| why.contains("classified")), "{datatype}");
+            assert_eq!(refusal("z", datatype), None, "it is wanted as it is");
+        }
+        assert_eq!((refusal("y", DataType::Fp16), refusal("y", DataType::Int64)), (None, None));
     }
 }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use testkit::fake::{FakeLane, report, serving_model, serving_version};
 use tokio::sync::oneshot;
 
-use crate::{Answer, Code, Failure, Gateway, InferRequest};
+use crate::{Answer, Code, Failure, Gateway, InferRequest, Setting, TraceChange};
 
 /// What a fake version does with every job.
 #[derive(Clone, Copy, PartialEq)]
@@ -279,6 +279,44 @@ async fn a_caller_who_leaves_is_counted_once_and_stops_the_work() {
     assert_eq!(world.count("attempts", 1, "cancelled", "fallback"), 1);
     assert_eq!(world.count("attempts", 2, "version_fault", "split"), 1);
     assert_eq!(world.metric(r#"switchrail_in_flight{model="m",version="1"}"#), 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_written_is_counted_as_what_it_was() {
+    let world = world(Does::Answer, Does::Answer);
+    let write = |_: Answer| Err::<(), _>(Failure::new(Code::Unsupported, "no such form"));
+    let failure = world.gateway.infer_as(request(None), &NoFacts, write).await.unwrap_err();
+    assert_eq!(failure.code, Code::Unsupported);
+    assert_eq!((world.count("attempts", 2, "ok", "split"), world.count("requests", 2, "ok", "split")), (1, 0));
+    assert_eq!(world.count("requests", 2, "client", "split"), 1);
+    let write = |_: Answer| -> Result<(), Failure> { panic!("a defect") };
+    let broken = std::panic::AssertUnwindSafe(|| {
+        futures_poll(std::pin::pin!(world.gateway.infer_as(request(None), &NoFacts, write)))
+    });
+    std::panic::catch_unwind(broken).unwrap_err();
+    assert_eq!((world.count("attempts", 2, "ok", "split"), world.count("requests", 2, "internal", "split")), (2, 1));
+}
+
+#[tokio::test]
+async fn a_request_is_traced_however_it_ends() {
+    let ends = |world: &World| world.gateway.tracer().settings(&world.gateway.snapshot(), None).unwrap().left;
+    let traced = |one, two| {
+        let world = world(one, two);
+        let on = TraceChange { is_on: Setting::Set(true), rate: Setting::Set(1), left: Setting::Set(Some(9)) };
+        world.gateway.tracer().set(&world.gateway.snapshot(), None, &on).unwrap();
+        world
+    };
+    let without_budget = traced(Does::Answer, Does::Fault);
+    for left in [8, 7, 6] {
+        let _answered_while_there_is_budget = without_budget.ask(request(None)).await;
+        assert_eq!(ends(&without_budget), Some(left));
+    }
+    let mistaken = traced(Does::Answer, Does::Answer);
+    mistaken.ask(InferRequest { outputs: vec!["z".into()], ..request(None) }).await.unwrap_err();
+    assert_eq!(ends(&mistaken), Some(8));
+    let left = traced(Does::Answer, Does::Hang);
+    assert!(futures_poll(Box::pin(left.ask(request(None))).as_mut()).is_pending());
+    assert_eq!(ends(&left), Some(8));
 }
 
 fn futures_poll<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {

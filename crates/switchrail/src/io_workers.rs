@@ -23,8 +23,8 @@ const TICK: Duration = Duration::from_millis(10);
 const BUSY: f64 = 0.75;
 /// One goes to sleep when the others would be busy for less than this share of their time ...
 const QUIET: f64 = 0.5;
-/// ... for so many looks in a row.
-const QUIET_TICKS: u32 = 20;
+/// ... for so many looks in a row: two seconds, because going to sleep costs a moment's attention.
+const QUIET_TICKS: u32 = 200;
 
 /// Lets workers of a runtime sleep and wakes them. Dropping it wakes all of them for good.
 pub struct IoWorkers {
@@ -40,22 +40,39 @@ struct Shared {
 /// A worker that can be put to sleep, whichever it is.
 #[derive(Default)]
 struct Spare {
-    is_to_sleep: Mutex<bool>,
+    wish: Mutex<Wish>,
     changed: Condvar,
     tired: Notify,
 }
 
+/// What is wanted of a spare, and whether it has come to it.
+#[derive(Default)]
+struct Wish {
+    is_to_sleep: bool,
+    is_asleep: bool,
+}
+
 impl Spare {
-    fn is_to_sleep(&self) -> MutexGuard<'_, bool> {
-        self.is_to_sleep.lock().unwrap_or_else(|e| e.into_inner())
+    fn wish(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(|e| e.into_inner())
     }
 
     fn set(&self, is_to_sleep: bool) {
-        *self.is_to_sleep() = is_to_sleep;
+        self.wish().is_to_sleep = is_to_sleep;
         self.changed.notify_all();
         if is_to_sleep {
             self.tired.notify_one();
         }
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.wish().is_asleep
+    }
+
+    /// Waits until a worker sleeps here, but not for long. Says whether one does.
+    fn falls_asleep(&self) -> bool {
+        let wait = self.changed.wait_timeout_while(self.wish(), TICK, |wish| wish.is_to_sleep && !wish.is_asleep);
+        wait.unwrap_or_else(|e| e.into_inner()).0.is_asleep
     }
 
     /// Takes a worker out of service whenever that is wished, until it is wanted again.
@@ -67,10 +84,13 @@ impl Spare {
             }
             // The worker may hold another task in a place that nobody else looks at; after this it has run it.
             yield_now().await;
-            let mut is_to_sleep = self.is_to_sleep();
-            while *is_to_sleep {
-                is_to_sleep = self.changed.wait(is_to_sleep).unwrap_or_else(|e| e.into_inner());
+            let mut wish = self.wish();
+            while wish.is_to_sleep {
+                wish.is_asleep = true;
+                self.changed.notify_all();
+                wish = self.changed.wait(wish).unwrap_or_else(|e| e.into_inner());
             }
+            wish.is_asleep = false;
         }
     }
 }
@@ -78,6 +98,10 @@ impl Spare {
 impl IoWorkers {
     /// Takes over the workers of a runtime.
     pub fn start(runtime: &Handle, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+        Self::start_with(runtime, clock, QUIET_TICKS)
+    }
+
+    fn start_with(runtime: &Handle, clock: Arc<dyn Clock>, quiet_ticks: u32) -> std::io::Result<Self> {
         let n_spares = runtime.metrics().num_workers().saturating_sub(1);
         let spares = (0..n_spares).map(|_| Spare::default()).collect();
         let shared = Arc::new(Shared { spares, is_closed: AtomicBool::new(false) });
@@ -86,7 +110,7 @@ impl IoWorkers {
             runtime.spawn(async move { shared.spares[index].stand_by(&shared.is_closed).await });
         }
         let (watched, handle) = (shared.clone(), runtime.clone());
-        let watch = move || Watcher::new(&watched, handle, clock).watch();
+        let watch = move || Watcher::new(&watched, (handle, clock), quiet_ticks).watch();
         let watcher = std::thread::Builder::new().name("io-watch".to_owned()).spawn(watch)?;
         Ok(Self { shared, watcher: Some(watcher) })
     }
@@ -139,62 +163,79 @@ struct Watcher<'a> {
     clock: Arc<dyn Clock>,
     /// Per worker: time spent on requests, and how often it fell asleep or woke up.
     seen: Vec<(Duration, u64)>,
+    /// Spares that sleep or are on their way there.
     n_asleep: usize,
+    /// The last of them is not known to sleep yet.
+    is_settling: bool,
+    quiet_ticks: u32,
     n_quiet: u32,
 }
 
 impl<'a> Watcher<'a> {
-    fn new(shared: &'a Shared, runtime: Handle, clock: Arc<dyn Clock>) -> Self {
+    fn new(shared: &'a Shared, (runtime, clock): (Handle, Arc<dyn Clock>), quiet_ticks: u32) -> Self {
         let metrics = runtime.metrics();
         let seen = vec![(Duration::ZERO, 0); metrics.num_workers()];
-        Self { shared, runtime, metrics, clock, seen, n_asleep: 0, n_quiet: 0 }
+        Self {
+            shared,
+            runtime,
+            metrics,
+            clock,
+            seen,
+            n_asleep: 0,
+            is_settling: false,
+            quiet_ticks,
+            n_quiet: quiet_ticks,
+        }
     }
 
     fn watch(&mut self) {
-        while self.n_asleep < self.shared.spares.len() {
-            self.put_to_sleep();
-        }
         let mut looked = self.clock.now();
-        let mut has_changed = true;
+        let mut has_woken = false;
         while !self.shared.is_closed.load(Ordering::Acquire) {
+            self.settle();
             std::thread::sleep(TICK);
             let now = self.clock.now();
             let look = self.look(now.saturating_duration_since(looked));
             looked = now;
             // A worker that has just woken up tells its sleep as work.
-            let is_telling = !std::mem::take(&mut has_changed) || !look.has_rested;
+            let is_telling = !std::mem::take(&mut has_woken) || !look.has_rested;
             if is_telling {
-                has_changed = self.act(step(look));
+                has_woken = self.act(step(look));
             }
         }
         self.shared.spares.iter().for_each(|spare| spare.set(false));
         self.shared.spares.iter().for_each(|spare| spare.tired.notify_one());
     }
 
-    /// Says whether anything was changed.
+    /// As soon as a worker is seen asleep, makes another one look around: for what the sleeping one left in its queue,
+    /// and because it may have been the one that waited for events. Whoever parked meanwhile left that to it.
+    fn settle(&mut self) {
+        if self.is_settling && self.shared.spares[self.n_asleep - 1].falls_asleep() {
+            self.is_settling = false;
+            // Comes from outside, so it wakes a worker.
+            self.runtime.spawn(async {});
+        }
+    }
+
+    /// Says whether a worker was woken.
     fn act(&mut self, step: Step) -> bool {
         self.n_quiet = if step == Step::Quiet { self.n_quiet + 1 } else { 0 };
         match step {
             Step::Wake if self.n_asleep > 0 => {
                 self.n_asleep -= 1;
                 self.shared.spares[self.n_asleep].set(false);
+                self.is_settling = false;
                 true
             }
-            Step::Quiet if self.n_quiet >= QUIET_TICKS => {
+            Step::Quiet if self.n_quiet >= self.quiet_ticks && !self.is_settling => {
                 self.n_quiet = 0;
-                self.put_to_sleep();
-                true
+                self.shared.spares[self.n_asleep].set(true);
+                self.n_asleep += 1;
+                self.is_settling = true;
+                false
             }
             _ => false,
         }
-    }
-
-    fn put_to_sleep(&mut self) {
-        self.shared.spares[self.n_asleep].set(true);
-        self.n_asleep += 1;
-        // Comes from outside, so it makes a worker look around, also for what the sleeping one has left in its queue.
-        std::thread::sleep(TICK);
-        self.runtime.spawn(async {});
     }
 
     fn look(&mut self, elapsed: Duration) -> Look {
@@ -242,10 +283,25 @@ mod tests {
         tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap()
     }
 
+    /// Workers that are soon put to sleep again.
+    fn start(runtime: &tokio::runtime::Runtime) -> IoWorkers {
+        IoWorkers::start_with(runtime.handle(), Arc::new(SystemClock), 3).unwrap()
+    }
+
+    /// Waits until as many workers sleep as can.
+    fn all_asleep(workers: &IoWorkers) {
+        let give_up = std::time::Instant::now() + Duration::from_secs(20);
+        while !workers.shared.spares.iter().all(Spare::is_asleep) {
+            assert!(std::time::Instant::now() < give_up, "the workers do not go to sleep");
+            std::thread::sleep(TICK);
+        }
+    }
+
     #[test]
     fn tasks_go_on_while_others_keep_their_threads() {
         let runtime = runtime();
-        let workers = IoWorkers::start(runtime.handle(), Arc::new(SystemClock)).unwrap();
+        let workers = start(&runtime);
+        all_asleep(&workers);
         let (began, has_begun) = mpsc::channel();
         let releases: Vec<_> = (0..2)
             .map(|_| {
@@ -273,7 +329,7 @@ mod tests {
     #[test]
     fn nothing_is_left_behind_when_workers_go_to_sleep() {
         let runtime = runtime();
-        let workers = IoWorkers::start(runtime.handle(), Arc::new(SystemClock)).unwrap();
+        let workers = start(&runtime);
         let (done, is_done) = mpsc::channel();
         const TASKS: usize = 2_000;
         for index in 0..TASKS {
@@ -291,6 +347,41 @@ mod tests {
         }
         for _ in 0..TASKS {
             is_done.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+        drop(workers);
+    }
+
+    #[test]
+    fn sockets_are_heard_however_often_workers_sleep_and_wake() {
+        use std::io::{Read, Write};
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let runtime = runtime();
+        let workers = start(&runtime);
+        let listener = runtime.block_on(tokio::net::TcpListener::bind(("127.0.0.1", 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(async move {
+                    let mut byte = [0];
+                    while stream.read_exact(&mut byte).await.is_ok() && stream.write_all(&byte).await.is_ok() {}
+                });
+            }
+        });
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        for round in 0..8u8 {
+            all_asleep(&workers);
+            // Keeps every worker in turn until another one is woken, so that the next round puts them to sleep again.
+            let held = runtime.spawn(async { std::thread::sleep(TICK * 3) });
+            for byte in 0..20u8 {
+                stream.write_all(&[byte ^ round]).unwrap();
+                let mut echo = [0];
+                stream.read_exact(&mut echo).unwrap();
+                assert_eq!(echo, [byte ^ round]);
+            }
+            runtime.block_on(held).unwrap();
         }
         drop(workers);
     }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use control_config::{LogFormat, LogLevel, LogSettings as Configured};
-use data_edge::{LogControl, LogSettings};
+use data_edge::{LogChange, LogControl, LogSettings};
 use tracing::Level;
 use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Filter, Layer, SubscriberExt};
@@ -57,11 +57,12 @@ impl LogControl for Log {
         *self.lock()
     }
 
-    fn set(&self, settings: LogSettings) -> Result<(), String> {
+    fn set(&self, change: &LogChange) -> Result<LogSettings, String> {
         let mut now = self.lock();
+        let settings = change.of(&now);
         self.filter.reload(filter(&settings)).map_err(|error| error.to_string())?;
         *now = settings;
-        Ok(())
+        Ok(settings)
     }
 }
 

@@ -224,10 +224,9 @@ fn edge_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> EdgeOption
             head_bytes: limits.header_bytes,
             head_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
-            body_bytes: usize::try_from(limits.body_bytes).unwrap_or(usize::MAX),
             body_timeout: limits.body_timeout,
             drain_timeout: limits.drain,
-            ..HttpLimits::default()
+            ..HttpLimits::default().with_body_bytes(usize::try_from(limits.body_bytes).unwrap_or(usize::MAX))
         },
         readiness,
         access_log: if config.log.access { AccessLog::All } else { AccessLog::Off },

@@ -192,7 +192,8 @@ fn health_is_that_of_the_process() {
         assert_eq!(found.status, 1, "{service}");
     }
     let asked = HealthCheckRequest { service: "other".to_owned() };
-    assert_eq!(calls.call::<_, HealthCheckResponse>(CHECK, asked).unwrap_err().code(), Code::NotFound);
+    let unknown = calls.call::<_, HealthCheckResponse>(CHECK, asked).unwrap_err();
+    assert_eq!((unknown.code(), said(&unknown, "switchrail-code")), (Code::NotFound, "service_unknown"));
 }
 
 #[test]
@@ -272,6 +273,27 @@ fn what_is_absent_says_so() {
         let refused = calls.call::<_, ()>(path, ()).unwrap_err();
         assert_eq!((refused.code(), said(&refused, "switchrail-code")), (Code::Unimplemented, "no_such_route"));
     }
+}
+
+#[test]
+fn nobody_has_to_send_a_message_to_be_told_that_there_is_nothing() {
+    let gateway = gateway();
+    let calls = calls(&gateway);
+    for (path, code) in [
+        (oip!("NoSuchCall"), "no_such_route"),
+        ("/other.Service/Call", "no_such_route"),
+        (oip!("SystemSharedMemoryRegister"), "not_implemented"),
+        ("/tensorflow.serving.PredictionService/Classify", "not_implemented"),
+    ] {
+        let began = std::time::Instant::now();
+        let endless = tokio_stream::pending::<oip::ServerLiveRequest>();
+        let refused = calls.stream::<_, oip::ServerLiveResponse>(path, endless, &[]).unwrap_err();
+        assert_eq!((refused.code(), said(&refused, "switchrail-code")), (Code::Unimplemented, code), "{path}");
+        assert!(began.elapsed().as_secs() < 5, "{path} is answered at once");
+    }
+    let asked = oip::ModelReadyRequest { name: "m".repeat(300_000), version: String::new() };
+    let refused = calls.call::<_, oip::ModelReadyResponse>(oip!("ModelReady"), asked).unwrap_err();
+    assert_eq!((refused.code(), said(&refused, "switchrail-code")), (Code::ResourceExhausted, "body_too_large"));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::gateway::{self, Gateway};
 const CROWD: usize = 1_200;
 
 const FETCHED: &str = "switchrail_bucket_fetched_bytes_total";
+const REFUSED: &str = "switchrail_bucket_refused";
 const SUCCESS: &str = "switchrail_bucket_last_success_timestamp_seconds";
 
 /// Serves a store through its life; it is ended on the way.
@@ -23,6 +24,10 @@ pub fn run(store: Emulator, binary: &Path, library: &Path, place: &Path) -> Resu
     }
     store.put("m/1/model.onnx", &affine4(1.0, 0.0))?;
     store.put("m/config.pbtxt", b"name: \"m\"\nplatform: \"onnxruntime_onnx\"\n")?;
+    // As consoles make them for folders.
+    for marker in ["", "m/", "m/1/", "m/2/"] {
+        store.put(marker, b"")?;
+    }
     store.crowd("a-crowd/of/notes", CROWD)?;
     let address = store.address();
     let environment = store.environment();
@@ -39,6 +44,7 @@ pub fn run(store: Emulator, binary: &Path, library: &Path, place: &Path) -> Resu
     let bytes = serving.metric(FETCHED);
     let seen = serving.metric(SUCCESS);
     serving.wait("more looks", |g| g.metric(SUCCESS) > seen + 1.0)?;
+    serving.wait("nothing to be refused", |g| g.metric(REFUSED) == 0.0)?;
     serving.wait("nothing to be fetched twice", |g| g.metric(FETCHED) == bytes)?;
     serving.stop()?;
     let serving = Gateway::of(&place, &store)?;

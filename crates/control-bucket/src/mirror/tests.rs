@@ -45,12 +45,20 @@ struct Faulty {
     broken: Option<String>,
     /// Fetches of keys that contain this end early, or give other bytes.
     cut: Option<String>,
+    /// Keys that contain this are not listed, as if they were removed.
+    hidden: Option<String>,
     fetched: Vec<String>,
 }
 
 impl Source for Faulty {
     fn list(&mut self, objects_max: usize) -> Result<Listing, SourceError> {
-        if self.is_down { Err(refused()) } else { self.inner.list(objects_max) }
+        if self.is_down {
+            return Err(refused());
+        }
+        let mut listing = self.inner.list(objects_max)?;
+        let hidden = self.hidden.as_deref();
+        listing.objects.retain(|object| hidden.is_none_or(|text| !object.key.contains(text)));
+        Ok(listing)
     }
 
     fn fetch(&mut self, object: &Object, sink: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> Result<(), SourceError> {
@@ -79,7 +87,7 @@ impl World {
     fn new() -> Self {
         let store = Arc::new(InMemory::new());
         let inner = StoreSource::of(store.clone(), "models/here");
-        let source = Faulty { inner, is_down: false, broken: None, cut: None, fetched: Vec::new() };
+        let source = Faulty { inner, is_down: false, broken: None, cut: None, hidden: None, fetched: Vec::new() };
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { store, runtime, source, home: TempDir::new().unwrap(), bounds: BOUNDS }
     }

@@ -67,8 +67,19 @@ fn the_reference_holds_the_keys_that_are_read_and_no_others() {
         let hint = unknown.hint.as_ref().unwrap().strip_prefix("known here: ").unwrap();
         let mut known: BTreeSet<&str> = hint.split(", ").collect();
         if (file, table) == (File::Gateway, "") {
-            let sections =
-                ["http", "grpc", "metrics", "admin", "runtime", "limits", "repository", "watch", "log", "webhook"];
+            let sections = [
+                "http",
+                "grpc",
+                "metrics",
+                "admin",
+                "runtime",
+                "limits",
+                "repository",
+                "bucket",
+                "watch",
+                "log",
+                "webhook",
+            ];
             sections.iter().for_each(|section| assert!(known.remove(section), "{section}"));
         }
         assert_eq!(known, keys, "{table}");

@@ -91,3 +91,22 @@ fn many_may_wait_for_the_same_load() {
     });
     assert!(world.is_ready(1));
 }
+
+#[test]
+fn an_order_overtaken_by_its_opposite_is_told_so_at_once() {
+    let world = world(2);
+    // As long as a request holds the version, the unload goes on.
+    let held = world.serving();
+    std::thread::scope(|scope| {
+        let unload = scope.spawn(|| world.change(Unload, Some(1)));
+        until("it drains", || (world.state_of(1) == Some("draining")).then_some(()));
+        let load = scope.spawn(|| world.change(Load, Some(1)));
+        until("the unload is answered", || unload.is_finished().then_some(()));
+        let refused = unload.join().unwrap().unwrap_err();
+        assert!(refused.text.contains("a later order took its place") && !refused.is_unknown, "{refused:?}");
+        assert!(!load.is_finished(), "it is in memory still, but out of service");
+        drop(held);
+        load.join().unwrap().unwrap();
+    });
+    assert!(world.is_ready(1));
+}

@@ -1,6 +1,8 @@
 //! The values of one input, gathered from wherever they stand in the body. The shape is what the nesting says; the
 //! type is what the model says.
 
+use std::cell::Cell;
+
 use base_types::{DataType, Tensor, TensorSpec};
 use bytes::Bytes;
 
@@ -15,6 +17,8 @@ use crate::tfs::scan::Scan;
 pub(super) struct Source<'a> {
     pub(super) body: &'a Bytes,
     pub(super) limits: &'a CodecLimits,
+    /// Elements of all BYTES tensors so far, which are bounded together.
+    pub(super) n_strings: &'a Cell<usize>,
 }
 
 /// One input under way.
@@ -69,11 +73,21 @@ impl<'a> Column<'a> {
     pub(super) fn repeat(&mut self, n_rows: usize) -> Result<(), Flaw> {
         /// What a small body may become, in elements.
         const SMALL: usize = 16_384;
+        /// The same in bytes of text.
+        const SMALL_TEXT: usize = 512 << 10;
         let n_elements = self.elements.len().saturating_mul(n_rows);
         if n_elements > SMALL.max(self.source.body.len() / 4).min(self.n_elements_max()) {
             let text = format!("{n_elements} elements when repeated for every example: put them into the examples");
             return Err(Flaw::at(Mistake::Unsupported, text));
         }
+        // Here the repeated text is shared, but the runtime makes a copy for each element.
+        let n_text_bytes = self.elements.text_bytes().saturating_mul(n_rows);
+        if n_text_bytes > SMALL_TEXT.max(self.source.body.len()) {
+            let text =
+                format!("{n_text_bytes} bytes of text when repeated for every example: put them into the examples");
+            return Err(Flaw::at(Mistake::Unsupported, text));
+        }
+        self.count(n_elements.saturating_sub(self.elements.len()));
         self.elements.repeat(n_rows);
         self.n_rows = n_rows;
         Ok(())
@@ -107,19 +121,41 @@ impl<'a> Column<'a> {
         Ok(Tensor::new(self.spec.name.as_str(), self.spec.datatype, shape, self.elements.into_data()?)?)
     }
 
+    /// Elements this tensor may have, with those of the other BYTES tensors as they are now.
     fn n_elements_max(&self) -> usize {
+        let Source { limits, n_strings, .. } = self.source;
         match self.spec.datatype {
-            DataType::Bytes => self.source.limits.strings.min(self.source.limits.elements),
-            _ => self.source.limits.elements,
+            DataType::Bytes => {
+                let n_left = limits.strings.saturating_sub(n_strings.get());
+                limits.elements.min(self.elements.len() + n_left)
+            }
+            _ => limits.elements,
         }
     }
 
     fn element(&mut self, scan: &mut Scan<'_>) -> Result<(), Flaw> {
-        let max = self.n_elements_max();
-        if self.elements.len() == max {
-            return Err(Flaw::at(Mistake::Malformed, format!("more than {max} elements in a tensor")));
+        if self.elements.len() == self.n_elements_max() {
+            return Err(self.too_many());
         }
+        self.count(1);
         self.elements.read(scan, self.source.body)
+    }
+
+    /// Counts elements where all tensors share a bound.
+    fn count(&self, n_elements: usize) {
+        if self.spec.datatype == DataType::Bytes {
+            let n_strings = self.source.n_strings;
+            n_strings.set(n_strings.get().saturating_add(n_elements));
+        }
+    }
+
+    fn too_many(&self) -> Flaw {
+        let CodecLimits { elements, strings, .. } = *self.source.limits;
+        let text = match self.elements.len() == elements {
+            true => format!("more than {elements} elements in a tensor"),
+            false => format!("more than {strings} elements in BYTES tensors"),
+        };
+        Flaw::at(Mistake::Malformed, text)
     }
 
     /// All elements stand equally deep.
@@ -177,7 +213,8 @@ mod tests {
     fn room(datatype: DataType, body: &str) -> f64 {
         let spec = TensorSpec { name: "x".to_owned(), datatype, dims: Vec::new() };
         let (bytes, limits) = (Bytes::copy_from_slice(body.as_bytes()), CodecLimits::default());
-        let mut column = Column::new(&spec, Source { body: &bytes, limits: &limits });
+        let n_strings = Cell::default();
+        let mut column = Column::new(&spec, Source { body: &bytes, limits: &limits, n_strings: &n_strings });
         let _read_or_refused = column.read(&mut Scan::new(std::str::from_utf8(&bytes).unwrap_or_default()), 0);
         column.elements.room_bytes() as f64 / body.len() as f64
     }

@@ -46,6 +46,14 @@ impl Elements {
         self.n_elements
     }
 
+    /// Bytes of text; whoever runs the model copies them for each element.
+    pub(super) fn text_bytes(&self) -> usize {
+        match &self.held {
+            Held::Raw(_) => 0,
+            Held::Strings(strings) => strings.iter().map(Bytes::len).sum(),
+        }
+    }
+
     /// Bytes of memory the elements have room for, without the text that is elsewhere.
     #[cfg(test)]
     pub(super) fn room_bytes(&self) -> usize {

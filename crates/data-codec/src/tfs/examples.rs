@@ -1,6 +1,8 @@
 //! The body of a classify or regress request: examples, each a map from features to their values. A feature is an
 //! input of the model; its values fill that input's row.
 
+use std::cell::Cell;
+
 use base_types::{Signature, Tensor};
 use bytes::Bytes;
 
@@ -17,7 +19,8 @@ use crate::tfs::scan::Scan;
 pub fn decode_examples(body: &Bytes, signature: &Signature, limits: &CodecLimits) -> Result<Vec<Tensor>, DecodeError> {
     let mut scan = Scan::new(as_text(body)?);
     let mut keys = Keys::default();
-    let mut table = Table::new(signature, Source { body, limits });
+    let n_strings = Cell::default();
+    let mut table = Table::new(signature, Source { body, limits, n_strings: &n_strings });
     let (mut n_rows, mut context, mut in_field) = (None, None, "");
     let result = scan.entries(|scan, key| match key {
         "signature_name" => {

@@ -1,5 +1,7 @@
 //! The body of a predict request: tensors by row (`instances`) or by column (`inputs`).
 
+use std::cell::Cell;
+
 use base_types::{DataType, Signature, Tensor};
 use bytes::Bytes;
 
@@ -38,7 +40,8 @@ pub fn decode_predict(
     signature: &Signature,
     limits: &CodecLimits,
 ) -> Result<DecodedPredict, DecodeError> {
-    let source = Source { body, limits };
+    let n_strings = Cell::default();
+    let source = Source { body, limits, n_strings: &n_strings };
     let mut scan = Scan::new(as_text(body)?);
     let mut keys = Keys::default();
     let mut found: Option<DecodedPredict> = None;

@@ -36,9 +36,10 @@ impl<'a> Pieces<'a> {
         B: Body<Data = Bytes> + Unpin,
     {
         let piece = self.reader.next(body).await?;
-        // What has arrived is doubled at most, so that there are few shares.
+        // What has arrived is doubled at most, so that there are few shares; beyond the limit nothing will arrive.
         if self.reader.n_bytes > SMALL_BODY_BYTES {
-            self.held.extend(self.budget.cover(&self.held, self.reader.n_bytes.next_power_of_two())?);
+            let bytes = self.reader.n_bytes.next_power_of_two().min(self.reader.limits.body_bytes);
+            self.held.extend(self.budget.cover(&self.held, bytes)?);
         }
         Ok(piece)
     }

@@ -116,3 +116,20 @@ fn frames_beyond_the_small_ones_take_their_share_of_the_budget() {
     let mut third = Gather::new(&budget, None, 0);
     (0..40).for_each(|_| third.push(Bytes::from(vec![7; 10_000])).ok().unwrap());
 }
+
+#[tokio::test]
+async fn the_largest_body_allowed_passes_however_it_comes() {
+    const BODY_BYTES: usize = 600_000;
+    let limits = HttpLimits { bodies_bytes: 1, ..HttpLimits::default() }.with_body_bytes(BODY_BYTES);
+    let budget = BodyBudget::new(limits.bodies_bytes);
+    for announced in [Some(BODY_BYTES as u64), None] {
+        let mut body = Frames::new(&content(BODY_BYTES), 16 * 1024, announced);
+        assert!(collect(&mut body, &limits, &budget).await.is_ok(), "{announced:?}");
+    }
+    // Piece by piece it takes no more than itself: the rounding ends at the limit.
+    let exact = BodyBudget::new(BODY_BYTES);
+    let mut body = Frames::new(&content(BODY_BYTES), 16 * 1024, None);
+    let mut pieces = Pieces::new(&limits, &exact);
+    while pieces.next(&mut body).await.ok().unwrap().is_some() {}
+    assert_eq!(HttpLimits::default().with_body_bytes(1).bodies_bytes, HttpLimits::default().bodies_bytes);
+}

@@ -172,3 +172,20 @@ fn answers_are_packed_as_the_caller_likes_best() {
     check(&["gzip;q=2"], None);
     check(&["gzip;q=x"], None);
 }
+
+#[test]
+fn the_last_step_of_unpacking_takes_its_share_too() {
+    let limits = HttpLimits::default();
+    // All of it is unpacked in the first and only step, into memory for more than what no budget is asked for.
+    let packed = packed(Encoding::Gzip, &noise(70_000));
+    let body = || Collected { bytes: packed.clone(), _held: Vec::new() };
+    let mut inflate = Inflate::new(Encoding::Gzip, packed.clone(), limits.body_bytes);
+    let mut held = Vec::new();
+    while inflate.step().unwrap() {
+        held.push(inflate.held_bytes());
+    }
+    let before = held.iter().max().copied().unwrap_or(0);
+    assert!(inflate.held_bytes() > before, "the last step grows");
+    let none = BodyBudget::new(before.saturating_sub(64 * 1024));
+    assert!(now(unpack(body(), (Encoding::Gzip, 0), &limits, &none)).is_err());
+}

@@ -200,6 +200,28 @@ fn counts_are_bounded_before_anything_is_kept() {
 }
 
 #[test]
+fn the_bound_of_strings_is_of_all_tensors_together() {
+    let named = |name: &str, n: i64| InferInputTensor { name: name.to_owned(), ..input("BYTES", &[n]) };
+    let of = |sizes: [i64; 2]| {
+        let inputs = vec![named("a", sizes[0]), named("b", sizes[1])];
+        let raw = sizes.map(|n| Bytes::from(vec![0; 4 * n as usize])).to_vec();
+        let raw = ModelInferRequest { inputs: inputs.clone(), raw_input_contents: raw, ..ModelInferRequest::default() };
+        let typed = inputs.into_iter().zip(sizes).map(|(input, n)| {
+            let bytes_contents = vec![Bytes::from_static(b"text"); n as usize];
+            let contents = InferTensorContents { bytes_contents, ..InferTensorContents::default() };
+            InferInputTensor { contents: Some(contents), ..input }
+        });
+        [raw, ModelInferRequest { inputs: typed.collect(), ..ModelInferRequest::default() }]
+    };
+    for request in of([65_000, 536]) {
+        assert_eq!(decoded(&request).unwrap().request.inputs.len(), 2);
+    }
+    for request in of([65_000, 537]) {
+        check_mistake(&request, Mistake::Malformed, "65536");
+    }
+}
+
+#[test]
 fn what_is_no_message_is_refused_wherever_it_breaks_off() {
     let whole = Bytes::from(raw(&[1, 2, 3, 4, 5, 6, 7, 8], "FP32", &[2]).encode_to_vec());
     for at in 1..whole.len() {

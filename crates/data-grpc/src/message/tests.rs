@@ -2,10 +2,14 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::future::pending;
 use std::task::{Context, Poll};
 
 use data_edge::compress::pack;
 use http_body::Frame;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::*;
 
@@ -47,10 +51,10 @@ async fn messages_arrive_whole_however_they_are_cut() {
         let mut messages = messages(&body, step, None);
         let bounds = bounds(3000);
         for expected in [&one[..], &[], &two] {
-            let message = messages.next_of_many(&bounds).await.unwrap().unwrap();
+            let message = messages.next_until(pending(), &bounds).await.unwrap().unwrap();
             assert_eq!(message.frames.into_bytes(), *expected, "{step}");
         }
-        assert!(messages.next_of_many(&bounds).await.unwrap().is_none());
+        assert!(messages.next_until(pending(), &bounds).await.unwrap().is_none());
     }
 }
 
@@ -91,4 +95,65 @@ async fn packed_messages_are_unpacked_as_the_request_says() {
         let plain = messages(&framed(0, b"plain"), 50, Some(name)).only(&bounds(2000)).await.unwrap();
         assert!(!plain.was_packed);
     }
+}
+
+/// A body whose pieces come when a test sends them.
+struct Trickling(UnboundedReceiver<Bytes>);
+
+impl Body for Trickling {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// What a stream gives whose body comes so far before the process stops, and the rest after it.
+async fn stopped_at(body: &[u8], at: usize) -> Result<Option<Bytes>, Code> {
+    let (sender, receiver) = unbounded_channel();
+    let mut messages = Messages::new(Trickling(receiver), &HeaderMap::new());
+    let (stop, stopping) = oneshot::channel::<()>();
+    let bounds = bounds(3000);
+    let stopping = async { stopping.await.unwrap() };
+    let reading = messages.next_until(stopping, &bounds);
+    let sending = async {
+        if at > 0 {
+            sender.send(Bytes::copy_from_slice(&body[..at])).unwrap();
+        }
+        // Whoever goes first: what was sent has been read before the next thing happens.
+        (yield_now().await, yield_now().await);
+        // Nobody waits for it where a message has begun.
+        let _is_awaited = stop.send(());
+        (yield_now().await, yield_now().await);
+        // Nobody may be listening any more.
+        let _is_wanted = sender.send(Bytes::copy_from_slice(&body[at..]));
+        drop(sender);
+    };
+    let (read, ()) = tokio::join!(reading, sending);
+    read.map(|message| message.map(|message| message.frames.into_bytes())).map_err(|failure| failure.code)
+}
+
+#[tokio::test]
+async fn a_message_that_has_begun_is_read_to_its_end_though_the_process_stops() {
+    // The payload looks like another message to those who have lost its prefix.
+    let message = framed(0, b"a message");
+    let body = framed(0, &message);
+    assert_eq!(stopped_at(&body, 0).await, Ok(None), "nothing has come");
+    for at in 1..body.len() {
+        assert_eq!(stopped_at(&body, at).await, Ok(Some(Bytes::copy_from_slice(&message))), "{at}");
+    }
+    assert_eq!(stopped_at(&body[..8], 7).await, Err(Code::Malformed), "it never came to its end");
+}
+
+#[tokio::test]
+async fn a_message_that_waits_when_the_process_stops_is_told_to_come_again() {
+    let (one, two) = (framed(0, b"one"), framed(0, b"two"));
+    let stopped = || std::future::ready(());
+    let mut waiting = messages(&one, 100, None);
+    assert_eq!(waiting.next_until(stopped(), &bounds(20)).await.err().unwrap().code, Code::Draining);
+    let mut half = messages(&[one, two[..3].to_vec()].concat(), 100, None);
+    assert!(half.next_until(pending(), &bounds(20)).await.unwrap().is_some());
+    assert_eq!(half.next_until(stopped(), &bounds(20)).await.err().unwrap().code, Code::Draining);
+    assert!(messages(b"", 1, None).next_until(stopped(), &bounds(20)).await.unwrap().is_none());
 }

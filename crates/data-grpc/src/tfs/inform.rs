@@ -10,8 +10,7 @@ use prost_types::Any;
 use super::in_words_of_tfs;
 use super::predict::Spec;
 use crate::edge::Grpc;
-use crate::frames::Frames;
-use crate::inform::{absent, told};
+use crate::inform::{Route, absent, told};
 use crate::proto::tensorflow::serving::model_spec::VersionChoice;
 use crate::proto::tensorflow::serving::model_version_status::State;
 use crate::proto::tensorflow::serving::{
@@ -21,31 +20,34 @@ use crate::proto::tensorflow::serving::{
 use crate::proto::tensorflow::tensor_info::Encoding;
 use crate::proto::tensorflow::tensor_shape_proto::Dim;
 use crate::proto::tensorflow::{SignatureDef, TensorInfo, TensorShapeProto};
-use crate::reply::Writer;
 
 /// The one kind of metadata there is.
 const SIGNATURE_DEF: &str = "signature_def";
 const SIGNATURE_DEF_TYPE: &str = "type.googleapis.com/tensorflow.serving.SignatureDefMap";
 
-impl Grpc {
-    /// Answers by the path of a call; `None` where it is none of TensorFlow Serving's.
-    pub(crate) fn tell_tfs(&self, path: &str, frames: Frames) -> Option<Result<Writer, Failure>> {
-        Some(match path {
-            "/tensorflow.serving.PredictionService/GetModelMetadata" => told(frames, |asked| self.metadata(asked)),
-            "/tensorflow.serving.ModelService/GetModelStatus" => told(frames, |asked| self.status(asked)),
-            "/tensorflow.serving.PredictionService/Classify" | "/tensorflow.serving.PredictionService/Regress" => {
-                absent("examples are not taken over gRPC: ask with Predict, or with :classify and :regress over REST")
-            }
-            "/tensorflow.serving.PredictionService/MultiInference" => {
-                absent("several questions in one are not taken: ask with Predict for each")
-            }
-            "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
-                absent("models and labels are the operator's: they are set in routing.toml and by command")
-            }
-            _ => return None,
-        })
-    }
+/// What answers a path; `None` where it is none of TensorFlow Serving's.
+pub(crate) fn tfs_route(path: &str) -> Option<Result<Route, Failure>> {
+    Some(match path {
+        "/tensorflow.serving.PredictionService/GetModelMetadata" => {
+            Ok(Route::Tell(|grpc, frames| told(frames, |asked| grpc.metadata(asked))))
+        }
+        "/tensorflow.serving.ModelService/GetModelStatus" => {
+            Ok(Route::Tell(|grpc, frames| told(frames, |asked| grpc.status(asked))))
+        }
+        "/tensorflow.serving.PredictionService/Classify" | "/tensorflow.serving.PredictionService/Regress" => {
+            absent("examples are not taken over gRPC: ask with Predict, or with :classify and :regress over REST")
+        }
+        "/tensorflow.serving.PredictionService/MultiInference" => {
+            absent("several questions in one are not taken: ask with Predict for each")
+        }
+        "/tensorflow.serving.ModelService/HandleReloadConfigRequest" => {
+            absent("models and labels are the operator's: they are set in routing.toml and by command")
+        }
+        _ => return None,
+    })
+}
 
+impl Grpc {
     fn metadata(&self, asked: GetModelMetadataRequest) -> Result<GetModelMetadataResponse, Failure> {
         match asked.metadata_field.iter().find(|field| *field != SIGNATURE_DEF) {
             Some(other) => {

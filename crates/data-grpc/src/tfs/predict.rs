@@ -67,7 +67,7 @@ pub fn decode_predict_request(bytes: Bytes, limits: &CodecLimits) -> Result<Pred
 
 /// Reads a request that came in pieces.
 pub(crate) fn decode(mut message: Frames, limits: &CodecLimits) -> Result<PredictMessage, DecodeError> {
-    let (mut request, mut room) = (PredictMessage::default(), Room::default());
+    let (mut request, mut room) = (PredictMessage::default(), Room::new(limits));
     while let Some((number, value)) = next_field(&mut message).map_err(DecodeError::Request)? {
         match number {
             1 => {
@@ -205,7 +205,7 @@ fn read_tensor(name: &str, message: Frames, (limits, room): (&CodecLimits, &mut 
             return Err(Problem::Field("strings come in string_val, not in tensor_content".to_owned()));
         }
         Some(content) => Data::Raw(content.into_bytes()),
-        None => read_values(message, Wanted { datatype, shape: &shape, n_elements, limits }, room)?,
+        None => read_values(message, Wanted { datatype, shape: &shape, n_elements }, room)?,
     };
     Ok(Tensor::new(name, datatype, shape, data)?)
 }

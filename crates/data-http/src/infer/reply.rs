@@ -56,9 +56,10 @@ impl Wishes {
         if self.named.is_empty() && self.form == Form::Binary {
             return Uncarried::default();
         }
-        let is_spared = |wish: &&Wish| wish.form == Form::Binary || wish.classes.is_some();
-        let spared = self.named.iter().filter(is_spared).map(|wish| wish.name.clone()).collect();
-        Uncarried { types: &NOT_IN_JSON, spared }
+        let names = |is_meant: fn(&&Wish) -> bool| self.named.iter().filter(is_meant).map(|wish| wish.name.clone());
+        let spared = names(|wish| wish.form == Form::Binary || wish.classes.is_some()).collect();
+        let classified = names(|wish| wish.classes.is_some()).collect();
+        Uncarried { types: &NOT_IN_JSON, spared, classified }
     }
 
     /// The output as it is sent, and how.

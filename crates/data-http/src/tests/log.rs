@@ -11,7 +11,7 @@ use super::world::World;
 use data_edge::{AccessLog, EdgeOptions};
 
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl io::Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -35,13 +35,18 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Lines {
     /// The events of requests since the last look.
     fn take(&self) -> Vec<String> {
+        self.take_with(" request ")
+    }
+
+    /// The events with this part since the last look.
+    pub(super) fn take_with(&self, part: &str) -> Vec<String> {
         let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        text.lines().filter(|l| l.contains(" request ")).map(str::to_owned).collect()
+        text.lines().filter(|l| l.contains(part)).map(str::to_owned).collect()
     }
 }
 
 /// The test's runtime has one thread, so the subscriber of this thread hears the server.
-fn listen(level: LevelFilter) -> (Lines, tracing::subscriber::DefaultGuard) {
+pub(super) fn listen(level: LevelFilter) -> (Lines, tracing::subscriber::DefaultGuard) {
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().with_ansi(false).with_max_level(level).with_writer(lines.clone()).finish();

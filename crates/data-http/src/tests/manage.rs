@@ -1,14 +1,17 @@
 //! The routes that tell about the repository and change something.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use base_serving::{ChangeKind, ChangeRefused, ChangeRequest, Changed};
 use base_types::{ModelName, Version};
-use data_edge::{LogControl, LogSettings};
+use data_edge::{LogChange, LogControl, LogSettings};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::client::{Client, GOOD, Reply};
+use super::log::{Lines, listen};
 use super::world::World;
 
 /// Keeps what it is asked; `slow` waits until it is let go, `none` is nobody, `held` is refused.
@@ -33,27 +36,42 @@ impl ChangeRequest for Changes {
     }
 }
 
-struct Log(Mutex<LogSettings>);
+struct Log {
+    settings: Mutex<LogSettings>,
+    /// What the log holds, for those who ask what was told before a change.
+    lines: Mutex<Option<Lines>>,
+    n_told_before: AtomicUsize,
+}
 
 impl LogControl for Log {
     fn settings(&self) -> LogSettings {
-        *self.0.lock().unwrap()
+        *self.settings.lock().unwrap()
     }
 
-    fn set(&self, settings: LogSettings) -> Result<(), String> {
-        *self.0.lock().unwrap() = settings;
-        Ok(())
+    fn set(&self, change: &LogChange) -> Result<LogSettings, String> {
+        if let Some(lines) = &*self.lines.lock().unwrap() {
+            self.n_told_before.store(lines.take_with("a caller changes").len(), Relaxed);
+        }
+        let mut now = self.settings.lock().unwrap();
+        *now = change.of(&now);
+        Ok(*now)
     }
 }
 
 async fn world() -> (World, Arc<Changes>) {
     let changes = Arc::new(Changes::default());
-    let log = LogSettings { has_info: true, has_warning: true, has_error: true, verbose_level: 0 };
-    let log = Arc::new(Log(Mutex::new(log)));
-    let asked = changes.clone();
-    let world = World::managed(move |edge| edge.with_changes(asked).with_log_control(log)).await;
-    world.readiness.set_ready();
+    let (world, _) = world_of(changes.clone()).await;
     (world, changes)
+}
+
+async fn world_of(changes: Arc<Changes>) -> (World, Arc<Log>) {
+    let settings = LogSettings { has_info: true, has_warning: true, has_error: true, verbose_level: 0 };
+    let log = Log { settings: Mutex::new(settings), lines: Mutex::default(), n_told_before: AtomicUsize::new(0) };
+    let log = Arc::new(log);
+    let control = log.clone();
+    let world = World::managed(move |edge| edge.with_changes(changes).with_log_control(control)).await;
+    world.readiness.set_ready();
+    (world, log)
 }
 
 async fn post(client: &mut Client, path: &str, body: &str) -> Reply {
@@ -238,4 +256,21 @@ async fn a_configuration_shows_the_signature() {
     );
     assert_eq!((&config["input"][0]["data_type"], &config["input"][0]["dims"]), (&json!("TYPE_FP32"), &json!([-1, 4])));
     assert!(config.get("dynamic_batching").is_none());
+}
+
+#[tokio::test]
+async fn a_caller_who_changes_log_or_trace_is_told_about_in_the_log() {
+    let (lines, _guard) = listen(LevelFilter::WARN);
+    let (world, log) = world_of(Arc::default()).await;
+    *log.lines.lock().unwrap() = Some(lines.clone());
+    let mut client = world.client().await;
+    let told = "a caller changes what is logged";
+    // Told while warnings are shown: before they are hidden, after they are shown again.
+    for (body, n_before, n_after) in [(r#"{"log_warning":false}"#, 1, 0), (r#"{"log_warning":true}"#, 0, 1)] {
+        assert_eq!(post(&mut client, "/v2/logging", body).await.status, 200);
+        assert_eq!((log.n_told_before.load(Relaxed), lines.take_with(told).len()), (n_before, n_after), "{body}");
+    }
+    post(&mut client, "/v2/models/m/trace/setting", r#"{"trace_rate":"2"}"#).await;
+    let told = lines.take_with("a caller changed which requests are traced");
+    assert!(told.len() == 1 && told[0].contains("model=\"m\""), "{told:?}");
 }

@@ -253,4 +253,25 @@ async fn an_output_without_json_form_is_refused_by_name() {
     reply.check_error(400, "unsupported", "client");
     assert!(reply.json()["error"].as_str().unwrap().contains("\"y\""));
     assert_eq!(reply.header("switchrail-version"), "7");
+    // Only the values told: the attempt was good, and the request is counted as what it was.
+    assert_eq!((world.requests("outcome=\"client\""), world.requests("outcome=\"ok\"")), (1.0, 0.0));
+    let text = String::from_utf8(world.metrics.render().unwrap()).unwrap();
+    let attempts = |line: &&str| line.starts_with("switchrail_attempts_total{") && line.contains("version=\"7\"");
+    assert!(
+        text.lines().filter(attempts).any(|line| line.contains("outcome=\"ok\"") && line.ends_with(" 1")),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn classes_of_texts_are_refused_before_the_model_runs() {
+    let world = World::new().await;
+    let outputs = r#""outputs":[{"name":"y","parameters":{"classification":1}}],"id""#;
+    let reply = world.client().await.infer("m/versions/7", &GOOD.replace(r#""id""#, outputs)).await;
+    reply.check_error(400, "unsupported", "client");
+    assert!(reply.json()["error"].as_str().unwrap().contains("cannot be classified"));
+    let text = String::from_utf8(world.metrics.render().unwrap()).unwrap();
+    let attempts = |line: &&str| line.starts_with("switchrail_attempts_total{") && line.contains("version=\"7\"");
+    assert!(text.lines().filter(attempts).all(|line| line.ends_with(" 0")), "{text}");
+    assert!((world.requests("outcome=\"client\"") - 1.0).abs() < 0.1);
 }

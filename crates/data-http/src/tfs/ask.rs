@@ -146,15 +146,17 @@ impl Rest {
             timeout,
         };
         call.hand_over();
-        let Answer { served, reason, outputs, .. } = self.0.gateway.infer(asked, &facts).await?;
-        let encoded = match form {
-            Form::Predictions(arrangement) => encode_predictions(arrangement, &outputs),
-            Form::Results { method, n_examples } => encode_results(method, &outputs, n_examples),
+        let write = |Answer { served, reason, outputs, .. }: Answer| {
+            let encoded = match form {
+                Form::Predictions(arrangement) => encode_predictions(arrangement, &outputs),
+                Form::Results { method, n_examples } => encode_results(method, &outputs, n_examples),
+            };
+            match encoded {
+                Ok(body) => Ok(Encoded { body, served, reason }),
+                Err(error) => Err(Failure { served: Some(served), reason: Some(reason), ..unsupported(&error) }),
+            }
         };
-        match encoded {
-            Ok(body) => Ok(Encoded { body, served, reason }),
-            Err(error) => Err(Failure { served: Some(served), reason: Some(reason), ..unsupported(&error) }),
-        }
+        self.0.gateway.infer_as(asked, &facts, write).await
     }
 }
 

@@ -145,28 +145,39 @@ fn a_file_of_another_size_is_hidden_and_fetched_again() {
 #[test]
 fn a_content_that_rotted_in_the_cache_is_fetched_again() {
     let (mut world, mut folder) = world();
-    world.look(&mut folder);
-    world.put("m/1/model.onnx", OLD);
-    // The old content lies loose now; its key is known by another entry of the bucket.
-    let mut rotten = OLD.to_vec();
-    rotten[0] ^= 1;
-    fs::write(world.path("objects").join(hash(OLD)), &rotten).unwrap();
-    drop(folder);
-    let mut folder = world.open();
-    assert_eq!(world.look(&mut folder).len(), 1);
-    assert_eq!(world.seen("m/1/model.onnx").unwrap(), OLD);
-    world.delete("m/1/model.onnx");
-    world.put("m/2/model.onnx", OLD);
-    world.look(&mut folder);
-    world.delete("m/2/model.onnx");
     world.put("keep/1/model.onnx", b"keep");
+    world.put("m/1/weights.bin", b"weights");
+    world.look(&mut folder);
+    // Out of the view and back again: what was fetched is used, if it is still what it was.
+    world.source.hidden = Some("m/1".to_owned());
     world.look(&mut folder);
     drop(folder);
-    fs::write(world.path("objects").join(hash(OLD)), &rotten).unwrap();
+    let mut rotten = NEW.to_vec();
+    rotten[0] ^= 1;
+    fs::write(world.path("objects").join(hash(NEW)), &rotten).unwrap();
     let mut folder = world.open();
-    world.put("m/2/model.onnx", OLD);
+    world.source.hidden = None;
+    assert_eq!(world.look(&mut folder), ["m/1/model.onnx"]);
+    assert_eq!(world.seen("m/1/model.onnx").unwrap(), NEW);
+}
+
+#[test]
+fn a_content_that_rotted_in_one_version_gets_into_no_other() {
+    let (mut world, mut folder) = world();
+    for version in ["1", "2"] {
+        world.put(&format!("m/{version}/weights.bin"), b"weights");
+    }
+    world.put("m/2/model.onnx", b"two");
     world.look(&mut folder);
-    assert_eq!(world.seen("m/2/model.onnx").unwrap(), OLD);
+    // Version 2 goes, and after a day its contents with it; the weights are still in version 1.
+    world.source.hidden = Some("m/2".to_owned());
+    world.look(&mut folder);
+    folder.look(&mut world.source, NOW + GRACE_MS).unwrap();
+    world.source.hidden = None;
+    let weights = fs::canonicalize(world.path("view/m/1/weights.bin")).unwrap();
+    fs::write(&weights, b"WEIGHTS").unwrap();
+    assert_eq!(world.look(&mut folder), ["m/2/model.onnx", "m/2/weights.bin"]);
+    assert_eq!(world.seen("m/2/weights.bin").unwrap(), b"weights");
 }
 
 #[test]

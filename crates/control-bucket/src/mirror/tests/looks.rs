@@ -26,6 +26,11 @@ fn what_is_new_is_fetched_once() {
     drop(folder);
     let mut folder = world.open();
     assert!(world.look(&mut folder).is_empty(), "nor across a restart");
+    for days in 1..=3 {
+        world.source.fetched.clear();
+        folder.look(&mut world.source, NOW + days * GRACE_MS).unwrap();
+        assert!(world.source.fetched.is_empty(), "nor after {days} days");
+    }
     world.put("m/3/model.onnx", b"two");
     assert_eq!(world.look(&mut folder), ["m/3/model.onnx"]);
     assert_eq!(world.seen("m/3/model.onnx").unwrap(), b"two");
@@ -138,8 +143,13 @@ fn what_is_removed_goes_and_comes_back_without_a_download() {
     world.look(&mut folder);
     assert!(world.seen("m/2/model.onnx").is_none() && world.seen("m/config.pbtxt").is_none());
     assert!(world.seen("m/1/model.onnx").is_some());
-    world.delete("m/1/model.onnx");
-    world.delete("m/1/weights.bin");
+    world.source.hidden = Some("m/1".to_owned());
+    world.look(&mut folder);
+    assert!(world.seen("m/1/model.onnx").is_none());
+    world.source.hidden = None;
+    assert!(world.look(&mut folder).is_empty(), "back without a download");
+    assert_eq!(world.seen("m/1/weights.bin").unwrap(), b"weights");
+    world.source.hidden = Some("m/1".to_owned());
     world.look(&mut folder);
     assert!(!world.path("view/m").exists(), "nothing of the model is left");
     assert_eq!(fs::read_dir(world.path("objects")).unwrap().count(), 4, "kept for a while");
@@ -240,6 +250,11 @@ fn an_object_that_changes_between_listing_and_fetching_is_not_taken() {
     let (_, stop) = tokio::sync::watch::channel(false);
     let mut source = StoreSource::new(crate::Address::Folder(bucket.path().to_owned()), stop).unwrap();
     let listing = source.list(10).unwrap();
+    fs::write(&path, b"WHOLE").unwrap();
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(long_ago).unwrap();
+    let fetched = source.fetch(&listing.objects[0], &mut |_| Ok(()));
+    assert!(matches!(fetched, Err(SourceError::Changed(_))), "of the same size: {fetched:?}");
     fs::write(&path, b"who").unwrap();
     let fetched = source.fetch(&listing.objects[0], &mut |_| Ok(()));
     assert!(matches!(fetched, Err(SourceError::Changed(_))), "{fetched:?}");

@@ -203,6 +203,34 @@ fn what_a_body_may_hold_is_bounded() {
 }
 
 #[test]
+fn the_bound_of_text_is_of_all_tensors_together() {
+    let limits = CodecLimits { strings: 4, ..CodecLimits::default() };
+    let inputs = ["a", "b"].map(|name| spec(name, Text, &[None, None])).to_vec();
+    let signature = Signature { inputs, outputs: Vec::new() };
+    let predict = |body: &str| {
+        decode_predict(&Bytes::copy_from_slice(body.as_bytes()), &signature, &limits)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    let examples = |body: &str| {
+        decode_examples(&Bytes::copy_from_slice(body.as_bytes()), &signature, &limits)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    for (read, is_taken) in [
+        (predict(r#"{"inputs": {"a": ["", ""], "b": ["", ""]}}"#), true),
+        (predict(r#"{"inputs": {"a": ["", "", ""], "b": ["", ""]}}"#), false),
+        (predict(r#"{"instances": [{"a": [""], "b": [""]}, {"a": [""], "b": [""]}]}"#), true),
+        (predict(r#"{"instances": [{"a": ["", ""], "b": [""]}, {"a": ["", ""], "b": [""]}]}"#), false),
+        (examples(r#"{"context": {"a": ""}, "examples": [{"b": ""}, {"b": ""}]}"#), true),
+        (examples(r#"{"context": {"a": ""}, "examples": [{"b": ["", ""]}, {"b": ["", ""]}]}"#), false),
+        (examples(r#"{"context": {"a": ""}, "examples": [{"b": ""}, {"b": ""}, {"b": ""}]}"#), false),
+    ] {
+        assert_eq!(read.is_ok(), is_taken, "{read:?}");
+    }
+}
+
+#[test]
 fn examples_fill_the_rows_of_the_model_s_inputs() {
     let inputs = vec![
         spec("image", Fp32, &[None, Some(2), Some(2)]),
@@ -248,6 +276,14 @@ fn a_context_makes_no_more_of_a_body_than_its_size_allows() {
     let error = examples(&signature, &body(1000, 1000)).unwrap_err();
     assert_eq!(error.mistake(), Mistake::Unsupported);
     assert!(error.to_string().contains("put them into the examples"), "{error}");
+    // Text is shared here and copied by whoever runs the model.
+    let texts = Signature { inputs: vec![spec("x", DataType::Bytes, &[None])], outputs: Vec::new() };
+    let long = |n_bytes: usize| {
+        let (text, rows) = ("a".repeat(n_bytes), vec!["{}"; 1000].join(","));
+        format!(r#"{{"context": {{"x": "{text}"}}, "examples": [{rows}]}}"#)
+    };
+    assert_eq!(examples(&texts, &long(500)).unwrap()[0].shape(), [1000]);
+    assert!(examples(&texts, &long(600)).unwrap_err().to_string().contains("bytes of text when repeated"));
     let scalar = Signature { inputs: vec![spec("x", Fp64, &[])], outputs: Vec::new() };
     let error = decode_examples(&body(1, 1).into(), &scalar, &CodecLimits::default()).unwrap_err();
     assert!(error.to_string().contains("no dimension for examples"), "{error}");

@@ -75,6 +75,23 @@ fn the_last_value_fills_a_tensor_but_no_large_one() {
     let inputs = ["a", "b"].map(|name| (name.to_owned(), filled())).into();
     let request = PredictRequest { model_spec: Some(spec), inputs, output_filter: Vec::new() };
     assert!(decode_predict_request(request.encode_to_vec().into(), &CodecLimits::default()).is_err());
+    // So is that of strings, those that are repeated among them.
+    let filled = |n| TensorProto { string_val: vec![Bytes::from_static(b"a")], ..tensor(DataType::Bytes, &[n]) };
+    let limits = CodecLimits { strings: 100, ..CodecLimits::default() };
+    for (n, is_taken) in [(50, true), (51, false)] {
+        let spec = WireSpec { name: "m".to_owned(), ..WireSpec::default() };
+        let inputs = [("a".to_owned(), filled(50)), ("b".to_owned(), filled(n))].into();
+        let request = PredictRequest { model_spec: Some(spec), inputs, output_filter: Vec::new() };
+        let read = decode_predict_request(request.encode_to_vec().into(), &limits);
+        assert_eq!(read.is_ok(), is_taken, "{n}");
+    }
+    // And of the text that the runtime will copy for each of them.
+    let text = |n_bytes: usize| {
+        let string_val = vec![Bytes::from("a".repeat(n_bytes))];
+        decoded(TensorProto { string_val, ..tensor(DataType::Bytes, &[1000]) })
+    };
+    assert!(text(400).is_ok());
+    assert!(text(600).is_err());
     let none = decoded(tensor(DataType::Fp32, &[2]));
     assert_eq!(none.unwrap_err().mistake(), Mistake::Mismatch);
 }

@@ -46,6 +46,23 @@ fn a_repository_is_described() {
 }
 
 #[test]
+fn a_bucket_is_listed_and_described() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = Repository::new(folder.path().join("models")).unwrap();
+    models.publish("m", 1, &affine4(1.0, 0.0)).unwrap();
+    let look = |address: &str| {
+        repository(&GatewayConfig { model_repository: Some(address.into()), ..GatewayConfig::default() })
+    };
+    let address = format!("file://{}", models.root().display());
+    assert_eq!((look(&address).grade, look(&address).text.contains("models: 1, versions: 1,")), (Grade::Good, true));
+    std::fs::create_dir_all(models.root().join("m/2/deep")).unwrap();
+    std::fs::write(models.root().join("m/2/deep/file"), "x").unwrap();
+    assert!(look(&address).text.contains("refused: m/2/deep/file"), "{}", look(&address).text);
+    assert_eq!(look("file:///nowhere/at/all").grade, Grade::Doubtful, "what is cached may serve");
+    assert_eq!(look("ftp://host/models").grade, Grade::Bad);
+}
+
+#[test]
 fn a_state_directory_is_tried_and_left_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let check = |path: &Path, grade: Grade, part: &str| {

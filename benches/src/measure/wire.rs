@@ -128,11 +128,7 @@ fn cost(address: &str, pid: u32, request: &Request, window: Duration) -> Result<
         Request::Http1 { bytes, .. } => ClosedLoop::start(address, bytes.clone(), N_CALLERS)?,
         Request::Grpc { path, body } => {
             let (path, body) = (path.clone(), body.clone());
-            ClosedLoop::start_http2(
-                address,
-                Http2Request { path, content_type: "application/grpc", body },
-                N_CALLERS,
-            )?
+            ClosedLoop::start_http2(address, Http2Request { path, content_type: "application/grpc", body }, N_CALLERS)?
         }
     };
     std::thread::sleep(WARM_UP);

@@ -205,3 +205,17 @@ fn number(pin: Selector) -> Result<Version, Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_change_does_not_name_stays_so_that_changes_of_others_do_too() {
+        let now = LogSettings { has_info: true, has_warning: true, has_error: true, verbose_level: 0 };
+        let first = LogChange { has_info: Some(false), ..LogChange::default() };
+        let second = LogChange { verbose_level: Some(2), ..LogChange::default() };
+        let both = LogSettings { has_info: false, verbose_level: 2, ..now };
+        assert_eq!((second.of(&first.of(&now)), first.of(&second.of(&now))), (both, both));
+    }
+}

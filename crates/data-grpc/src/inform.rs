@@ -6,9 +6,7 @@ use std::time::Duration;
 use base_serving::{ChangeKind, ServingModel, ServingVersion};
 use base_types::{Selector, Version};
 use data_edge::{Call, EXTENSIONS, Ending, Phase, ReplyBody, SERVER};
-use data_path::{
-    Code, Failure, IndexState, ModelStatistics, PLATFORM, WireTensor, find, index, wire_signature,
-};
+use data_path::{Code, Failure, IndexState, ModelStatistics, PLATFORM, WireTensor, find, index, wire_signature};
 use http::Response;
 use hyper::body::Incoming;
 

@@ -2,9 +2,8 @@
 //!
 //! Reading order: `predict` (a request read), `answer` (its answer written), `inform` (metadata and status).
 
-use base_types::Selector;
 use data_edge::{Call, ReplyBody, mistaken};
-use data_path::{Answer, Code, Failure};
+use data_path::{Answer, Failure, in_words_of_tfs};
 use http::Response;
 use hyper::body::Incoming;
 
@@ -59,17 +58,4 @@ impl Grpc {
         let (model, pin) = spec.target().inspect_err(|failure| call.count_refused_of(&spec.model, failure.class))?;
         Ok(Asking { model, pin, inputs, outputs, classified: Vec::new(), parameters: Default::default() })
     }
-}
-
-/// Says what is not there in this protocol's words too, because some callers look for them.
-fn in_words_of_tfs(mut failure: Failure, model: &str, pin: Option<&Selector>) -> Failure {
-    if matches!(failure.code, Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown) {
-        let servable = match pin {
-            None => format!("Latest({model})"),
-            Some(Selector::Version(version)) => format!("Specific({model}, {version})"),
-            Some(Selector::Label(label)) => format!("Labelled({model}, {label})"),
-        };
-        failure.message = format!("Servable not found for request: {servable}: {}", failure.message);
-    }
-    failure
 }

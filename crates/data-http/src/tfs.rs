@@ -9,10 +9,9 @@ mod path;
 
 use std::borrow::Cow;
 
-use base_types::{Protocol, Selector};
+use base_types::Protocol;
 use data_codec::tfs::Method;
 use data_edge::{Call, Ending, ReplyBody, check_head, discard};
-use data_path::{Code, Failure};
 use http::Response;
 use hyper::body::Incoming;
 
@@ -81,18 +80,4 @@ impl<'a> Route<'a> {
             Self::Status(target) | Self::Metadata(target) | Self::Ask(_, target) => target.model,
         }
     }
-}
-
-/// Says what is not there in this protocol's words too, because some callers look for them.
-fn in_words_of_tfs(mut failure: Failure, target: &Target<'_>) -> Failure {
-    if matches!(failure.code, Code::ModelUnknown | Code::VersionUnknown | Code::LabelUnknown) {
-        let model = &target.model;
-        let servable = match &target.pin {
-            None => format!("Latest({model})"),
-            Some(Selector::Version(version)) => format!("Specific({model}, {version})"),
-            Some(Selector::Label(label)) => format!("Labelled({model}, {label})"),
-        };
-        failure.message = format!("Servable not found for request: {servable}: {}", failure.message);
-    }
-    failure
 }

@@ -1,5 +1,7 @@
 //! What the gateway tells about its models, whatever protocol asks: views of one snapshot, without waiting for anybody.
 
+mod states;
+
 use std::time::Duration;
 
 use base_metrics::AliasFigures;
@@ -7,6 +9,8 @@ use base_serving::{ServingModel, ServingVersion, Snapshot, Stats};
 use base_types::{DataType, Selector, TensorSpec, Version, VersionState};
 
 use crate::{Code, Failure, find, no_such_model};
+
+pub use states::{StateOfVersion, in_words_of_tfs, version_states};
 
 /// What every model is, as Triton names it.
 pub const PLATFORM: &str = "onnxruntime_onnx";

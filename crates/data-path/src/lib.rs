@@ -17,8 +17,8 @@ mod tracer;
 pub use failure::{Code, Failure};
 pub use infer::{Answer, Gateway, InferRequest, Served, Uncarried};
 pub use inform::{
-    BACKEND, IndexEntry, IndexState, MODEL_FILE, ModelStatistics, PLATFORM, WireSignature, WireTensor, alias_figures,
-    index, statistics, target, wire_signature,
+    BACKEND, IndexEntry, IndexState, MODEL_FILE, ModelStatistics, PLATFORM, StateOfVersion, WireSignature, WireTensor,
+    alias_figures, in_words_of_tfs, index, statistics, target, version_states, wire_signature,
 };
 pub use locate::{find, no_such_model};
 pub use tracer::{Setting, TraceChange, TraceSettings, Tracer};

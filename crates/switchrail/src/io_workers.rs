@@ -65,10 +65,6 @@ impl Spare {
         }
     }
 
-    fn is_asleep(&self) -> bool {
-        self.wish().is_asleep
-    }
-
     /// Waits until a worker sleeps here, but not for long. Says whether one does.
     fn falls_asleep(&self) -> bool {
         let wait = self.changed.wait_timeout_while(self.wish(), TICK, |wish| wish.is_to_sleep && !wish.is_asleep);
@@ -291,7 +287,7 @@ mod tests {
     /// Waits until as many workers sleep as can.
     fn all_asleep(workers: &IoWorkers) {
         let give_up = std::time::Instant::now() + Duration::from_secs(20);
-        while !workers.shared.spares.iter().all(Spare::is_asleep) {
+        while !workers.shared.spares.iter().all(|spare| spare.wish().is_asleep) {
             assert!(std::time::Instant::now() < give_up, "the workers do not go to sleep");
             std::thread::sleep(TICK);
         }

@@ -380,3 +380,19 @@ async fn wait_for_signal() -> Result<(), ServeError> {
     });
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_body_an_operator_allows_has_room_among_all_bodies() {
+        for body_bytes in [1, 64 << 20, 4 << 30] {
+            let mut config = GatewayConfig::default();
+            config.limits.body_bytes = body_bytes;
+            let limits = edge_options(&config, Arc::default()).limits;
+            assert_eq!(limits.body_bytes as u64, body_bytes);
+            assert!(limits.bodies_bytes as u64 >= 3 * body_bytes, "{} of {body_bytes}", limits.bodies_bytes);
+        }
+    }
+}

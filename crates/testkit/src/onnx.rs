@@ -12,5 +12,8 @@ mod wire;
 
 pub use faulty::{failing_when, looping, nan_when, slow, wrong_shape_when};
 pub use graph::{Attribute, ElementType, Graph, Init, OPSET, Shape};
-pub use models::{ExternalModel, SELF_IDENTIFYING_WIDTH, Tag, affine4, affine4_named, external, identity, large, multi, self_identifying, shape_of};
+pub use models::{
+    ExternalModel, SELF_IDENTIFYING_WIDTH, Tag, affine4, affine4_named, external, identity, large, multi,
+    self_identifying, shape_of,
+};
 pub use odd::{float8_input, sequence_output, strings, unshaped_output};

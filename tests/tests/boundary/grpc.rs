@@ -101,7 +101,8 @@ fn large_tensors_pass_packed_or_not() {
 
 #[test]
 fn outputs_are_chosen_ordered_and_classified() {
-    let gateway = Gateway::builder().model("multi", 1, &multi()).model("m", 1, &affine4(1.0, 0.0)).start();
+    let builder = Gateway::builder().model("multi", 1, &multi()).model("m", 1, &affine4(1.0, 0.0));
+    let gateway = builder.model("s", 1, &strings()).start();
     let calls = calls(&gateway);
     let asked = || {
         let b = 7i64.to_le_bytes().to_vec();
@@ -114,11 +115,19 @@ fn outputs_are_chosen_ordered_and_classified() {
     assert_eq!(names(&asked().output("doubled").output("sum")), ["doubled", "sum"]);
     let mut request = GrpcInfer::first("m", 9.0).output("y");
     let two = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(2)) };
-    request.message.outputs[0].parameters.insert("classification".to_owned(), two);
+    request.message.outputs[0].parameters.insert("classification".to_owned(), two.clone());
     let answer = request.send(&calls).unwrap();
     let output = &answer.message.outputs[0];
     assert_eq!((output.datatype.as_str(), &output.shape[..]), ("BYTES", &[1, 2][..]));
     assert_eq!(*answer.raw("y"), &b"\x03\x00\x00\x009:0\x03\x00\x00\x003:3"[..]);
+    // Texts have no order of size: that is told before the model runs.
+    let mut request = GrpcInfer::new("s").raw("x", "BYTES", &[1, 1], b"\x01\x00\x00\x00a".to_vec()).output("y");
+    request.message.outputs[0].parameters.insert("classification".to_owned(), two);
+    let refused = request.send(&calls).map(|_| ()).unwrap_err();
+    assert!(refused.message().contains("cannot be classified"), "{refused}");
+    let counted = |family: &str, outcome: &str| gateway.metric(family, &[("model", "s"), ("outcome", outcome)]);
+    assert_eq!(counted("switchrail_requests_total", "client"), 1.0);
+    assert_eq!(counted("switchrail_attempts_total", "ok"), 0.0);
 }
 
 #[test]

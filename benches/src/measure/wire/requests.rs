@@ -105,7 +105,9 @@ impl Payload {
     /// The elements as the binary wires carry them.
     pub(super) fn raw(self) -> Vec<u8> {
         match self {
-            Self::Strings => texts().iter().flat_map(|t| [&(t.len() as u32).to_le_bytes(), t.as_bytes()].concat()).collect(),
+            Self::Strings => {
+                texts().iter().flat_map(|t| [&(t.len() as u32).to_le_bytes(), t.as_bytes()].concat()).collect()
+            }
             _ => self.floats().iter().flat_map(|f| f.to_le_bytes()).collect(),
         }
     }

@@ -57,7 +57,13 @@ pub(super) const ROWS: &[Row] = &[
         "A run longer than this is terminated and counts as a fault of the version. Not given: at most half of deadline_ms, so that stable can answer instead.",
     ),
     row(MODEL, "queue_requests", "1 to 1000000", "1024", "Requests waiting per version; one more is refused."),
-    row(MODEL, "batch_rows", "1 to 1000000", "1024", "The largest first dimension of an input of a batching model. A `max_batch_size` in its config.pbtxt holds instead."),
+    row(
+        MODEL,
+        "batch_rows",
+        "1 to 1000000",
+        "1024",
+        "The largest first dimension of an input of a batching model. A `max_batch_size` in its config.pbtxt holds instead.",
+    ),
     row(
         MODEL,
         "allow_non_finite",

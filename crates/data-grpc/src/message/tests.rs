@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use data_edge::compress::pack;
 use http_body::Frame;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -98,7 +98,7 @@ async fn packed_messages_are_unpacked_as_the_request_says() {
 }
 
 /// A body whose pieces come when a test sends them.
-struct Trickling(UnboundedReceiver<Bytes>);
+struct Trickling(Receiver<Bytes>);
 
 impl Body for Trickling {
     type Data = Bytes;
@@ -109,9 +109,15 @@ impl Body for Trickling {
     }
 }
 
+/// Twice, because whoever goes first is not said.
+async fn let_others_go() {
+    yield_now().await;
+    yield_now().await;
+}
+
 /// What a stream gives whose body comes so far before the process stops, and the rest after it.
 async fn stopped_at(body: &[u8], at: usize) -> Result<Option<Bytes>, Code> {
-    let (sender, receiver) = unbounded_channel();
+    let (sender, receiver) = channel(2);
     let mut messages = Messages::new(Trickling(receiver), &HeaderMap::new());
     let (stop, stopping) = oneshot::channel::<()>();
     let bounds = bounds(3000);
@@ -119,15 +125,14 @@ async fn stopped_at(body: &[u8], at: usize) -> Result<Option<Bytes>, Code> {
     let reading = messages.next_until(stopping, &bounds);
     let sending = async {
         if at > 0 {
-            sender.send(Bytes::copy_from_slice(&body[..at])).unwrap();
+            sender.try_send(Bytes::copy_from_slice(&body[..at])).unwrap();
         }
-        // Whoever goes first: what was sent has been read before the next thing happens.
-        (yield_now().await, yield_now().await);
+        let_others_go().await;
         // Nobody waits for it where a message has begun.
         let _is_awaited = stop.send(());
-        (yield_now().await, yield_now().await);
+        let_others_go().await;
         // Nobody may be listening any more.
-        let _is_wanted = sender.send(Bytes::copy_from_slice(&body[at..]));
+        let _is_wanted = sender.try_send(Bytes::copy_from_slice(&body[at..]));
         drop(sender);
     };
     let (read, ()) = tokio::join!(reading, sending);

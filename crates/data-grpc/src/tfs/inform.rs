@@ -1,13 +1,11 @@
 //! What TensorFlow Serving's clients are told about models, and what is absent on purpose.
 
-use base_serving::ServingModel;
-use base_types::{Selector, Signature, TensorSpec, Version, VersionState};
+use base_types::{Signature, TensorSpec};
 use data_codec::tfs::{METHOD_NAME, SIGNATURE_NAME, state_error, state_name, tensorflow_type};
-use data_path::{Code, Failure, find};
+use data_path::{Code, Failure, StateOfVersion, in_words_of_tfs, version_states};
 use prost::Message;
 use prost_types::Any;
 
-use super::in_words_of_tfs;
 use super::predict::Spec;
 use crate::edge::Grpc;
 use crate::inform::{Route, absent, told};
@@ -88,12 +86,9 @@ impl Grpc {
         let (name, pin) = spec.target()?;
         let snapshot = self.0.edge.gateway.snapshot();
         let model = snapshot.models.get(name.as_str()).ok_or_else(|| self.no_model(&name));
-        let versions = model.and_then(|model| match &pin {
-            Some(pin) => pinned(model, pin).map(|version| vec![status_of(model, version)]),
-            None => Ok(all(model)),
-        });
+        let versions = model.and_then(|model| version_states(model, pin.as_ref()));
         let versions = versions.map_err(|failure| in_words_of_tfs(failure, &name, pin.as_ref()))?;
-        Ok(GetModelStatusResponse { model_version_status: versions })
+        Ok(GetModelStatusResponse { model_version_status: versions.into_iter().map(status_of).collect() })
     }
 }
 
@@ -125,34 +120,14 @@ fn info(spec: &TensorSpec) -> TensorInfo {
     }
 }
 
-/// Every known version, the newest first.
-fn all(model: &ServingModel) -> Vec<ModelVersionStatus> {
-    let mut numbers: Vec<Version> = model.versions.keys().chain(model.unready.keys()).copied().collect();
-    numbers.sort_unstable_by(|a, b| b.cmp(a));
-    numbers.dedup();
-    numbers.into_iter().map(|version| status_of(model, version)).collect()
-}
-
-/// The one version that is meant. One that is known and does not answer has a status too.
-fn pinned(model: &ServingModel, pin: &Selector) -> Result<Version, Failure> {
-    let meant = match pin {
-        Selector::Version(version) => Some(*version),
-        Selector::Label(label) => model.route.as_ref().and_then(|route| route.labels.get(label).copied()),
-    };
-    let known = meant.filter(|version| model.unready.contains_key(version));
-    known.map_or_else(|| find(model, Some(pin)).map(|version| version.id.version), Ok)
-}
-
-/// A version that answers is available, whatever else is known of it.
-fn status_of(model: &ServingModel, version: Version) -> ModelVersionStatus {
-    let unready = model.unready.get(&version).filter(|_| !model.versions.contains_key(&version));
-    let state = unready.map_or(VersionState::Ready, |unready| unready.state);
+fn status_of(known: StateOfVersion<'_>) -> ModelVersionStatus {
+    let StateOfVersion { version, state, reason } = known;
     let (_, error_code) = state_error(state);
     // Where all is well there is nothing to say, and where it is not there is always something.
-    let error_message = match unready.map(|unready| unready.reason.as_str()) {
+    let error_message = match reason {
         _ if error_code == 0 => "",
-        None | Some("") => state.as_str(),
-        Some(reason) => reason,
+        "" => state.as_str(),
+        reason => reason,
     };
     ModelVersionStatus {
         version: version.get() as i64,

@@ -13,11 +13,11 @@ use data_codec::{EncodeError, Parameters};
 use data_edge::{
     Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_version, receive, timeout_header,
 };
-use data_path::{Answer, Code, Failure, InferRequest, Served, find, no_such_model};
+use data_path::{Answer, Code, Failure, InferRequest, Served, find, in_words_of_tfs, no_such_model};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
-use super::{Question, in_words_of_tfs};
+use super::Question;
 use crate::edge::{Rest, finished};
 use crate::path::Target;
 use crate::respond::{self, json};
@@ -74,7 +74,7 @@ impl Rest {
                 response
             }
             Err(failure) => {
-                let failure = in_words_of_tfs(failure, target);
+                let failure = in_words_of_tfs(failure, &target.model, target.pin.as_ref());
                 let (served, reason) = (failure.served.as_ref(), failure.reason);
                 call.log(&Ending { served, reason, failure: Some(&failure), ..ending });
                 let is_clean = discard(&mut body, &self.0.options.limits).await;

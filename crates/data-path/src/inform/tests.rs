@@ -121,3 +121,41 @@ fn names_and_versions_have_one_rule() {
         check(model, text, None);
     }
 }
+
+#[test]
+fn versions_have_a_state_where_they_are_known_and_none_where_they_are_not() {
+    let snapshot = snapshot();
+    let shown = |model: &ServingModel, pin: Option<&str>| {
+        let pin = pin.map(|pin| pin.parse().unwrap());
+        let states = version_states(model, pin.as_ref()).map_err(|failure| failure.code)?;
+        Ok(states.into_iter().map(|s| format!("{} {} {}", s.version, s.state.as_str(), s.reason)).collect::<Vec<_>>())
+    };
+    let model = &snapshot.models["m"];
+    let all = ["10 ready ", "5 draining ", "4 failed no ONNX file", "3 quarantined ", "2 loading ", "1 ready "];
+    assert_eq!(shown(model, None).unwrap(), all);
+    assert_eq!(shown(model, Some("10")).unwrap(), ["10 ready "]);
+    assert_eq!(shown(model, Some("4")).unwrap(), ["4 failed no ONNX file"]);
+    assert_eq!(shown(model, Some("7")), Err(Code::VersionUnknown));
+    assert_eq!(shown(model, Some("champion")), Err(Code::LabelUnknown));
+    // Without a route a version that is not there is none all the same.
+    let waiting = ServingModel {
+        route: None,
+        unready: model.unready.clone(),
+        ..serving_model(&model.name, ModelLimits::default())
+    };
+    assert_eq!(shown(&waiting, Some("2")).unwrap(), ["2 loading "]);
+    assert_eq!(shown(&waiting, Some("7")), Err(Code::VersionUnknown));
+    assert_eq!(shown(&waiting, Some("champion")), Err(Code::ModelNotReady));
+}
+
+#[test]
+fn what_is_not_there_is_named_as_a_servable() {
+    let said = |code, pin: Option<&str>| {
+        let pin = pin.map(|pin| pin.parse().unwrap());
+        in_words_of_tfs(Failure::new(code, "why"), "m", pin.as_ref()).message
+    };
+    assert_eq!(said(Code::ModelUnknown, None), "Servable not found for request: Latest(m): why");
+    assert_eq!(said(Code::VersionUnknown, Some("3")), "Servable not found for request: Specific(m, 3): why");
+    assert_eq!(said(Code::LabelUnknown, Some("a")), "Servable not found for request: Labelled(m, a): why");
+    assert_eq!(said(Code::QueueFull, None), "why");
+}

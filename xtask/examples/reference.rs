@@ -31,7 +31,8 @@ part of the name. A version's series go when the version is gone.
 
 Every request is counted once in `switchrail_requests_total`, by the version that answered last. Every try at a
 version is counted once in `switchrail_attempts_total`: a request that a canary failed and stable answered is one
-request and two attempts. The judge reads the same outcomes. A request that ended before a version was chosen has an
+request and two attempts. An answer that cannot be had in the form asked for, such as bytes that are no text as JSON, is
+an `ok` attempt and a `client` request. The judge reads the same outcomes. A request that ended before a version was chosen has an
 empty `version` and `reason`, and an empty `model` when there is no such model.
 
 | metric | type | labels | |

@@ -34,9 +34,9 @@ fn every_family_of_the_catalogue_is_shown_after_traffic() {
     hook.wait_for("rolled_back");
     wait_until("the webhook to be counted", || gateway.metric("switchrail_webhooks_total", &[]) >= 1.0);
     seen.extend(gateway.metrics().families().iter().cloned());
-    // Verdicts that move nothing need an incident of both versions, which `rollback` makes.
-    let missing: Vec<&&str> =
-        known.iter().filter(|name| !seen.contains(**name) && **name != "switchrail_verdicts_total").collect();
+    // Verdicts that move nothing need an incident of both versions, which `rollback` makes; looks need a bucket.
+    let elsewhere = ["switchrail_verdicts_total", "switchrail_bucket_looks_total"];
+    let missing: Vec<&&str> = known.iter().filter(|name| !seen.contains(**name) && !elsewhere.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let ours: BTreeSet<&String> = seen.iter().filter(|name| name.starts_with("switchrail_")).collect();
     assert!(ours.iter().all(|name| known.contains(name.as_str())), "{ours:?}");
@@ -105,6 +105,8 @@ fn the_listener_serves_metrics_only() {
     assert_eq!(client.send("GET", "/v2/models/m", &[], b"").status, 404);
     assert!(matches!(client.send("POST", "/metrics", &[], b"").status, 404 | 405));
     // Neither do the others serve what is not theirs.
-    assert_eq!(gateway.get("/v1/status").status, 404);
+    let response = gateway.get("/v1/status");
+    assert_eq!(response.status, 400, "/v1 is TensorFlow Serving's here, which has no such path");
+    assert!(response.text().contains("Malformed request"), "{}", response.text());
     assert_eq!(gateway.get("/metrics").status, 404);
 }

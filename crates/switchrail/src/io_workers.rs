@@ -20,11 +20,12 @@ use tokio::task::yield_now;
 /// How often the workers are looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// Above this share of their time the awake workers get one more.
-const BUSY: f64 = 0.75;
-/// One goes to sleep when the others would be busy for less than this share of their time ...
-const QUIET: f64 = 0.5;
-/// ... for so many looks in a row: two seconds, because going to sleep costs a moment's attention.
-const QUIET_TICKS: u32 = 200;
+const BUSY: f64 = 0.9;
+/// One goes to sleep when the others would be busy for less than this share of their time. It is high because awake
+/// workers make work for each other, which ends with the sleep ...
+const QUIET: f64 = 0.75;
+/// ... for so many looks in a row: going to sleep costs a moment's attention.
+const QUIET_TICKS: u32 = 50;
 
 /// Lets workers of a runtime sleep and wakes them. Dropping it wakes all of them for good.
 pub struct IoWorkers {
@@ -266,13 +267,14 @@ mod tests {
     #[test]
     fn workers_wake_when_the_awake_ones_are_busy_or_held_and_sleep_when_the_others_suffice() {
         assert_eq!(step(look(1, 0.1, true)), Step::Stay);
-        assert_eq!(step(look(1, 0.8, true)), Step::Wake);
+        assert_eq!(step(look(1, 0.8, true)), Step::Stay);
+        assert_eq!(step(look(1, 0.95, true)), Step::Wake);
         assert_eq!(step(look(1, 0.0, false)), Step::Wake);
         assert_eq!(step(look(2, 1.4, true)), Step::Stay);
-        assert_eq!(step(look(2, 1.6, true)), Step::Wake);
-        assert_eq!(step(look(2, 0.4, true)), Step::Quiet);
-        assert_eq!(step(look(2, 0.6, true)), Step::Stay);
-        assert_eq!(step(look(3, 0.9, true)), Step::Quiet);
+        assert_eq!(step(look(2, 1.9, true)), Step::Wake);
+        assert_eq!(step(look(2, 0.6, true)), Step::Quiet);
+        assert_eq!(step(look(2, 0.8, true)), Step::Stay);
+        assert_eq!(step(look(3, 1.4, true)), Step::Quiet);
     }
 
     fn runtime() -> tokio::runtime::Runtime {

@@ -25,7 +25,8 @@ impl<H: Handle, G: Handle> Handle for Beside<H, G> {
         let host = self.host.clone();
         async move {
             match guest {
-                Some(guest) => guest.handle(request).await,
+                // Boxed, or the host's requests would be as large as the guest's.
+                Some(guest) => Box::pin(guest.handle(request)).await,
                 None => host.handle(request).await,
             }
         }

@@ -95,7 +95,8 @@ impl Rest {
     async fn answer(&self, call: &Call<'_>, mut body: Incoming) -> Response<ReplyBody> {
         let parts = call.parts;
         if call.protocol == Protocol::TfsRest {
-            return self.tfs(call, body).await;
+            // Boxed here and below: the future of a request is moved several times, and is as large as its largest part.
+            return Box::pin(self.tfs(call, body)).await;
         }
         let found = match check_head(parts, &self.0.options.limits) {
             Ok(()) => route(&parts.method, parts.uri.path()),
@@ -103,7 +104,7 @@ impl Rest {
         };
         match found {
             Ok(Route::Infer(target)) => self.infer(call, &target, body).await,
-            Ok(route) if parts.method == Method::POST => self.manage(call, &route, body).await,
+            Ok(route) if parts.method == Method::POST => Box::pin(self.manage(call, &route, body)).await,
             Ok(route) => {
                 let is_clean = discard(&mut body, &self.0.options.limits).await;
                 let result = self.inform(&route);

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 use crate::inform::MESSAGE_BYTES_MAX;
-use crate::message::Bounds;
+use crate::message::{Bounds, Message, Messages};
 use crate::reflection::Reflection;
 use crate::reply;
 
@@ -137,6 +137,18 @@ impl Grpc {
             path if path.starts_with("/grpc.reflection.") => self.reflect(call, body).await,
             _ => self.inform(call, body).await,
         }
+    }
+
+    /// The one message of a call that asks a model. A caller who leaves before it is whole is logged and counted.
+    pub(crate) async fn arrived(&self, call: &Call<'_>, body: Incoming) -> Result<Message, Failure> {
+        let mut arriving = call.watch("");
+        let mut messages = Messages::new(body, &call.parts.headers);
+        let read = messages.only(&self.0.bounds).await;
+        arriving.is_over = true;
+        if read.is_err() {
+            messages.discard(&self.0.bounds).await;
+        }
+        read
     }
 }
 

@@ -10,7 +10,6 @@ use crate::ask::{Asking, Encoded, after, ask_as, finish, named};
 use crate::edge::{Grpc, refused};
 use crate::frames::Frames;
 use crate::infer::{InferMessage, decode};
-use crate::message::Messages;
 use crate::proto::inference::model_infer_response::InferOutputTensor;
 use crate::proto::inference::{InferParameter, ModelInferResponse, infer_parameter::ParameterChoice};
 use crate::reply::{Writer, packing};
@@ -28,16 +27,9 @@ pub(crate) struct Prepared {
 impl Grpc {
     /// Answers a request to a model and counts it once.
     pub(crate) async fn infer(&self, call: &Call<'_>, body: Incoming) -> Response<ReplyBody> {
-        let mut arriving = call.watch("");
-        let mut messages = Messages::new(body, &call.parts.headers);
-        let read = messages.only(&self.0.bounds).await;
-        arriving.is_over = true;
-        let message = match read {
+        let message = match self.arrived(call, body).await {
             Ok(message) => message,
-            Err(failure) => {
-                messages.discard(&self.0.bounds).await;
-                return refused(call, &failure);
-            }
+            Err(failure) => return refused(call, &failure),
         };
         let prepared = match self.prepare(call, message.frames) {
             Ok(prepared) => prepared,

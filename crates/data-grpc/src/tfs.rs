@@ -9,7 +9,6 @@ use hyper::body::Incoming;
 
 use crate::ask::{Asking, Encoded, after, ask, finish};
 use crate::edge::{Grpc, refused};
-use crate::message::Messages;
 use crate::reply::packing;
 
 mod answer;
@@ -23,16 +22,9 @@ pub use predict::{PredictMessage, decode_predict_request};
 impl Grpc {
     /// Answers a request to a model and counts it once.
     pub(crate) async fn predict(&self, call: &Call<'_>, body: Incoming) -> Response<ReplyBody> {
-        let mut arriving = call.watch("");
-        let mut messages = Messages::new(body, &call.parts.headers);
-        let read = messages.only(&self.0.bounds).await;
-        arriving.is_over = true;
-        let message = match read {
+        let message = match self.arrived(call, body).await {
             Ok(message) => message,
-            Err(failure) => {
-                messages.discard(&self.0.bounds).await;
-                return refused(call, &failure);
-            }
+            Err(failure) => return refused(call, &failure),
         };
         let decoded = decode(message.frames, &self.0.edge.options.codec).map_err(|error| mistaken(&error));
         let asking = match decoded.and_then(|decoded| self.asking(call, decoded)) {

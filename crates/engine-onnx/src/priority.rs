@@ -1,8 +1,8 @@
 //! A thread that goes behind all others: for loading models beside those that serve.
 //!
-//! A low priority alone is not enough. A thread that wakes up waits for the time slice of the one that runs, a few
-//! milliseconds whatever its priority, and that is what the tail of the latency shows. So the slice is made as short as
-//! the kernel allows as well. It lives here because the system call needs `unsafe`.
+//! A thread that wakes up may have to wait for the time slice of the one that runs, whatever its priority. So the slice
+//! is made as short as the kernel allows as well; how much that helps docs/performance.md leaves open. It lives here because the
+//! system call needs `unsafe`.
 
 use std::io;
 

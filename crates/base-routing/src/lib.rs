@@ -4,11 +4,13 @@
 //! same table, facts and draw give the same version in the gateway, in `switchrail explain` and in a test.
 
 mod assign;
+mod experiment;
 mod rule;
 mod split;
 mod table;
 
 pub use assign::{Assignment, NoSuchLabel, assign};
+pub use experiment::{EXPERIMENTS_MAX, Experiment, Membership};
 pub use rule::{Condition, Facts, Rule, Source, Target, Test};
 pub use split::{Arm, Split, SplitError, key_hash};
 pub use table::{ModelRoute, SplitId};

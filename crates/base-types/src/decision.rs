@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Digest, ModelName, Version, VersionId};
+use crate::{Digest, ModelName, Rollout, Version, VersionId};
 
 /// How many earlier stable versions of a model are remembered as rollback targets.
 const CONFIRMED_MAX: usize = 16;
@@ -157,6 +157,13 @@ pub enum Change {
         /// In or out.
         residence: Residence,
     },
+    /// The rollout of a model took a step, began or ended.
+    Rollout {
+        /// The model.
+        model: ModelName,
+        /// The rollout as it is now.
+        rollout: Box<Rollout>,
+    },
 }
 
 /// Everything decided so far.
@@ -172,6 +179,8 @@ pub struct Decisions {
     pub quarantine: BTreeMap<Digest, Quarantine>,
     /// What was ordered about the memory of each model, where something was.
     pub residence: BTreeMap<ModelName, ModelResidence>,
+    /// The last rollout of each model that had one, under way or over.
+    pub rollouts: BTreeMap<ModelName, Rollout>,
 }
 
 impl Decisions {
@@ -210,6 +219,9 @@ impl Decisions {
             Change::Residence { model, version: None, residence: Residence::Unloaded } => {
                 let whole = ModelResidence { is_unloaded: true, versions: BTreeMap::new() };
                 self.residence.insert(model.clone(), whole);
+            }
+            Change::Rollout { model, rollout } => {
+                self.rollouts.insert(model.clone(), Rollout::clone(rollout));
             }
         }
     }

@@ -4,20 +4,24 @@
 //! nothing; outside data becomes one of these types at the edge that received it (parse, don't check).
 
 mod clock;
+mod comparison;
 mod decision;
 mod digest;
 mod name;
 mod outcome;
 mod protocol;
+mod rollout;
 mod tensor;
 mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use comparison::{Comparison, Match};
 pub use decision::{Candidate, Change, Decisions, ModelResidence, Phase, Quarantine, Residence, Stance};
 pub use digest::{Digest, DigestError};
 pub use name::{Label, ModelName, NameError, Pin, Selector, Version};
 pub use outcome::{FaultKind, Outcome, OutcomeClass, Reason};
 pub use protocol::Protocol;
+pub use rollout::{Rollout, RolloutStatus};
 pub use tensor::{
     Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count, without_ones,
 };

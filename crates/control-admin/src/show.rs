@@ -107,6 +107,12 @@ fn change(change: &Change) -> Value {
             json!({ "kind": "residence", "model": model.as_str(), "version": version.map(|v| v.get()),
                 "residence": residence.as_str() })
         }
+        Change::Rollout { model, rollout } => {
+            json!({ "kind": "rollout", "model": model.as_str(), "number": rollout.number,
+                "candidate": rollout.candidate.get(), "stable": rollout.stable.get(), "policy": &*rollout.policy,
+                "status": rollout.status.as_str(), "step": rollout.step, "share": rollout.share,
+                "shadow_share": rollout.shadow_share, "note": &*rollout.note })
+        }
     }
 }
 

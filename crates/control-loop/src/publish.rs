@@ -109,7 +109,7 @@ impl Core {
     /// Opens a trial for every version that takes a share beside stable, and closes the others. Gives the first
     /// candidate that is convicted by the crashes it is charged with.
     fn sync_trials(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) -> Option<(Version, Cause)> {
-        let guardrail = *state.routing.guardrail(name);
+        let guardrail = state.routing.guardrail(name).clone();
         let State { models, checkpoints, crashes, .. } = state;
         let model = models.get_mut(name)?;
         let wanted = match &model.route {
@@ -133,7 +133,7 @@ impl Core {
             }
         }
         for open in model.trials.values_mut().filter(|open| *open.trial.guardrail() != guardrail) {
-            open.judge_by(guardrail);
+            open.judge_by(&guardrail);
         }
         let mut convicted = None;
         for version in wanted {
@@ -143,8 +143,8 @@ impl Core {
             }
             let digest = candidate.digest;
             let stored = checkpoints.remove(&checkpoint_key(name, digest)).filter(|s| s.stable == stable.digest);
-            let restored = stored.and_then(|s| Some((Trial::restore(guardrail, &s.checkpoint).ok()?, s.since_unix_ms)));
-            let fresh = || Trial::new(guardrail).ok().map(|trial| (trial, self.clock.unix_ms()));
+            let restored = stored.and_then(|s| Some((Trial::restore(guardrail.clone(), &s.checkpoint).ok()?, s.since_unix_ms)));
+            let fresh = || Trial::new(guardrail.clone()).ok().map(|trial| (trial, self.clock.unix_ms()));
             // A guardrail that judges nothing was refused when it was read.
             let Some((trial, since)) = restored.or_else(fresh) else { continue };
             let mut open = OpenTrial::new(trial, candidate, stable, since);

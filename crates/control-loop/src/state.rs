@@ -219,9 +219,9 @@ impl OpenTrial {
     }
 
     /// Goes on under another guardrail, with its evidence where that still weighs the same.
-    pub(crate) fn judge_by(&mut self, guardrail: Guardrail) {
+    pub(crate) fn judge_by(&mut self, guardrail: &Guardrail) {
         let checkpoint = self.trial.checkpoint(self.successes());
-        if let Ok(trial) = Trial::restore(guardrail, &checkpoint).or_else(|_| Trial::new(guardrail)) {
+        if let Ok(trial) = Trial::restore(guardrail.clone(), &checkpoint).or_else(|_| Trial::new(guardrail.clone())) {
             self.trial = trial;
             self.base = totals(&self.candidate, &self.stable);
         }

@@ -17,6 +17,7 @@ mod verdict;
 mod checkpoint;
 mod error;
 mod keys;
+mod plan;
 mod policy;
 mod window;
 
@@ -35,7 +36,14 @@ pub use evidence::{Evidence, Findings, Rule, RuleEvidence};
 pub use interval::{Interval, anytime_interval};
 pub use keys::ERRING_KEYS_MAX;
 pub use limit::{limit_alternatives, limit_log_e};
-pub use policy::{ClassicWindow, Guardrail, LatencyBound, Mode, OnSharedIncident, OutOfRange, RuleWeights};
+pub use plan::{
+    FreezeAfter, OnInconclusive, OnNewCandidate, Policy, ProofOf, STEPS_MAX, Step, StepKind,
+};
+pub use policy::{
+    Bins, ClassicWindow, DisagreementLimit, Drift, Guardrail, LATENCY_QUANTILES_MAX, LatencyBound, LatencyComparison,
+    LatencyLimit, LossComparison, MistakeComparison, Mode, OnFailure, OnSharedIncident, OutOfRange, RuleWeights,
+    SampleRatio, SteadyState,
+};
 pub use promotion::{Proof, clean_requests_needed, promotion_log_e};
 pub use relative::{SHARES_MAX, ShareTally, relative_log_e};
 pub use trial::{Arm, CRASH_LOOP_EXITS, Count, FaultEvent, Successes, Trial};

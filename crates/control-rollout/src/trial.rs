@@ -206,7 +206,7 @@ impl Trial {
     /// Goes on from a checkpoint; totals of successes start again at zero. The guardrail may have changed in all but
     /// `limit` and `tolerate_ratio`.
     pub fn restore(guardrail: Guardrail, checkpoint: &Checkpoint) -> Result<Self, RolloutError> {
-        let mut trial = Self::new(guardrail)?;
+        let mut trial = Self::new(guardrail.clone())?;
         checkpoint.check(&guardrail)?;
         let arm = |arm: &ArmCheckpoint| {
             let restart = Restart::from_log1p(arm.log1p_restart.clone());

@@ -1,8 +1,8 @@
 //! What all edges share, whatever protocol they speak: connections, bodies, request ids, the access log, what
 //! routing may ask of a request, and the one table of errors.
 //!
-//! Reading order: `options` (what can be set), `listen` (accept, limit, drain), `connection` (time limits of one
-//! connection), `call` (one request under way), `body`, `compress`, `reply`, `facts`, `timeout`, `trace`, `access`, `served`
+//! Reading order: `options` (what can be set), `listen` (accept, limit, drain), `turn` (a connection that wakes
+//! itself), `connection` (time limits of one connection), `call` (one request under way), `body`, `compress`, `reply`, `facts`, `timeout`, `trace`, `access`, `served`
 //! (who answered, in headers), `table` (every code on every wire), `manage` and `settings` (what callers may change where
 //! the operator lets them), `absent` (what is left out on purpose).
 //!
@@ -27,6 +27,7 @@ mod settings;
 mod table;
 mod timeout;
 mod trace;
+mod turn;
 
 pub use absent::refuse_absent;
 pub use access::Ending;

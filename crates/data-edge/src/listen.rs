@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use crate::connection::{ConnectionState, InFlight, TimedStream};
 use crate::options::HttpLimits;
 use crate::reply::ReplyBody;
+use crate::turn::in_one_turn;
 
 /// How long no connection is accepted after the system refused one, for want of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
@@ -86,7 +87,7 @@ pub async fn listen<H: Handle>(
             stream = accept(&listener) => stream,
         };
         if let Ok(permit) = permits.clone().try_acquire_owned() {
-            connections.spawn(server.clone().serve(stream, permit));
+            connections.spawn(in_one_turn(server.clone().serve(stream, permit)));
             continue;
         }
         let answer = server.handler.refused();

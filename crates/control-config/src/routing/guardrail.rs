@@ -22,7 +22,7 @@ pub(super) fn read(parent: &mut Section<'_>, guardrail: &mut Guardrail, report: 
     let Some(table) = parent.take("guardrail") else { return };
     let Some(mut section) = table.section(report) else { return };
     let mut places = Places::new();
-    let before = *guardrail;
+    let before = guardrail.clone();
     put(&mut guardrail.mode, section.take("mode").and_then(|item| item.one_of(&MODES, report)));
     for (key, place) in [
         ("alpha", &mut guardrail.alpha),

@@ -20,7 +20,7 @@ pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut 
         rules: Vec::new(),
         sticky: defaults.sticky.clone(),
         limits: defaults.limits.clone(),
-        guardrail: defaults.guardrail,
+        guardrail: defaults.guardrail.clone(),
         labels,
         contracts,
     };

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::JournalError;
 use super::entry::{Action, Entry};
 
+mod rollout;
+
 /// Largest entry, in bytes of text and JSON.
 const ENTRY_BYTES_MAX: usize = 1 << 20;
 
@@ -67,6 +69,10 @@ enum StoredChange {
         model: String,
         version: Option<u64>,
         residence: String,
+    },
+    Rollout {
+        model: String,
+        rollout: Box<rollout::StoredRollout>,
     },
 }
 
@@ -157,6 +163,9 @@ fn store(change: &Change) -> StoredChange {
             version: version.map(Version::get),
             residence: residence.as_str().to_owned(),
         },
+        Change::Rollout { model, rollout } => {
+            StoredChange::Rollout { model: model.to_string(), rollout: Box::new(rollout::store(rollout)) }
+        }
     }
 }
 
@@ -191,6 +200,9 @@ fn restore(stored: StoredChange) -> Result<Change, String> {
             residence: Residence::parse(&residence)
                 .ok_or_else(|| format!("has the unknown residence {residence:?}"))?,
         },
+        StoredChange::Rollout { model: name, rollout } => {
+            Change::Rollout { model: model(&name)?, rollout: Box::new(rollout::restore(*rollout)?) }
+        }
     })
 }
 

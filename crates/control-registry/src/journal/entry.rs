@@ -73,6 +73,20 @@ actions! {
     Released = "released",
     /// An earlier decision gave way to an edit of the routing file.
     StanceSuperseded = "stance_superseded",
+    /// A rollout began.
+    RolloutStarted = "rollout_started",
+    /// A rollout went on to its next step, or stands otherwise than before.
+    RolloutAdvanced = "rollout_advanced",
+    /// A person gave a rollout an order.
+    RolloutOrdered = "rollout_ordered",
+    /// A rollout is over.
+    RolloutEnded = "rollout_ended",
+    /// An experiment began.
+    ExperimentStarted = "experiment_started",
+    /// An experiment ended.
+    ExperimentEnded = "experiment_ended",
+    /// The shares of an experiment's arms were moved by what came back.
+    ExperimentReallocated = "experiment_reallocated",
 }
 
 impl Action {

@@ -1,0 +1,71 @@
+//! A rollout as JSON.
+
+use base_types::{Rollout, RolloutStatus};
+use serde::{Deserialize, Serialize};
+
+use super::{digest, version};
+
+/// A rollout on disk.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredRollout {
+    number: u32,
+    candidate: u64,
+    digest: String,
+    stable: u64,
+    policy: String,
+    policy_text: String,
+    status: String,
+    step: usize,
+    share: f64,
+    shadow_share: f64,
+    started_unix_ms: u64,
+    step_since_unix_ms: u64,
+    status_since_unix_ms: u64,
+    retries: u32,
+    actor: String,
+    note: String,
+}
+
+pub(super) fn store(rollout: &Rollout) -> StoredRollout {
+    StoredRollout {
+        number: rollout.number,
+        candidate: rollout.candidate.get(),
+        digest: rollout.digest.to_string(),
+        stable: rollout.stable.get(),
+        policy: rollout.policy.to_string(),
+        policy_text: rollout.policy_text.to_string(),
+        status: rollout.status.as_str().to_owned(),
+        step: rollout.step,
+        share: rollout.share,
+        shadow_share: rollout.shadow_share,
+        started_unix_ms: rollout.started_unix_ms,
+        step_since_unix_ms: rollout.step_since_unix_ms,
+        status_since_unix_ms: rollout.status_since_unix_ms,
+        retries: rollout.retries,
+        actor: rollout.actor.to_string(),
+        note: rollout.note.to_string(),
+    }
+}
+
+pub(super) fn restore(stored: StoredRollout) -> Result<Rollout, String> {
+    let status = RolloutStatus::parse(&stored.status);
+    Ok(Rollout {
+        number: stored.number,
+        candidate: version(stored.candidate)?,
+        digest: digest(&stored.digest)?,
+        stable: version(stored.stable)?,
+        policy: stored.policy.into(),
+        policy_text: stored.policy_text.into(),
+        status: status.ok_or_else(|| format!("has the unknown rollout status {:?}", stored.status))?,
+        step: stored.step,
+        share: stored.share,
+        shadow_share: stored.shadow_share,
+        started_unix_ms: stored.started_unix_ms,
+        step_since_unix_ms: stored.step_since_unix_ms,
+        status_since_unix_ms: stored.status_since_unix_ms,
+        retries: stored.retries,
+        actor: stored.actor.into(),
+        note: stored.note.into(),
+    })
+}

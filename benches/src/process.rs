@@ -1,6 +1,7 @@
 //! What a process costs, as Linux tells it under `/proc`.
 
 use std::fs;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use crate::BenchError;
@@ -51,6 +52,27 @@ pub fn n_threads_named(pid: u32, name: &str) -> Result<usize, BenchError> {
     Ok(names.filter(|found| found.trim_end() == name).count())
 }
 
+/// A process that keeps one core busy with nothing, at the lowest priority, until it is dropped.
+#[derive(Debug)]
+pub struct Spinner(Child);
+
+impl Spinner {
+    /// Starts it.
+    pub fn start() -> Result<Self, BenchError> {
+        let mut command = Command::new("nice");
+        command.args(["-n", "19", "sh", "-c", "while :; do :; done"]);
+        command.spawn().map(Self).map_err(io_at("start a busy process"))
+    }
+}
+
+impl Drop for Spinner {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait()) {
+            eprintln!("the busy process could not be ended: {error}");
+        }
+    }
+}
+
 fn read(pid: u32, file: &str) -> Result<String, BenchError> {
     let path = format!("/proc/{pid}/{file}");
     fs::read_to_string(&path).map_err(io_at(format!("read {path}: the measurements need Linux")))
@@ -72,6 +94,19 @@ mod tests {
         }
         let memory = memory(pid).unwrap();
         assert!(memory.anonymous_bytes > 1 << 16 && memory.anonymous_bytes <= memory.resident_bytes, "{memory:?}");
+    }
+
+    #[test]
+    fn a_spinner_is_busy_until_it_is_dropped() {
+        let spinner = Spinner::start().unwrap();
+        let pid = spinner.0.id();
+        let give_up = std::time::Instant::now() + Duration::from_secs(20);
+        while cpu_time(pid).unwrap() < Duration::from_millis(30) {
+            assert!(std::time::Instant::now() < give_up, "it does nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(spinner);
+        assert!(cpu_time(pid).is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Pid, test_kill_process};
 use thiserror::Error;
 
+use crate::python::EnvironmentError;
 use crate::runtime::{self, SetupError};
 use clients::{CLIENTS, Client};
 use gateway::Gateway;
@@ -74,24 +75,9 @@ pub enum ConformanceError {
     /// cargo could not build the program.
     #[error("could not build switchrail: see what cargo wrote above")]
     Build,
-    /// Python could not be started, or has no venv or pip.
-    #[error(
-        "could not make a Python environment with {python}: Python 3.11 or 3.12 with venv and pip is needed\n{log}"
-    )]
-    Python {
-        /// The program.
-        python: PathBuf,
-        /// The last lines it wrote.
-        log: String,
-    },
-    /// pip could not install the packages.
-    #[error("pip could not install {requirements}: check the network, the proxy and pip's index settings\n{log}")]
-    Packages {
-        /// The list of packages.
-        requirements: PathBuf,
-        /// The last lines pip wrote.
-        log: String,
-    },
+    /// There is no Python environment for a client.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
     /// The gateway did not become ready.
     #[error("the gateway did not become ready; the end of its log:\n{0}")]
     Start(String),

@@ -6,7 +6,10 @@ mod check;
 mod conformance;
 mod demo;
 mod docs;
+mod oracle;
+mod python;
 mod runtime;
+mod simulate;
 mod test;
 mod walls;
 mod wheel;
@@ -41,6 +44,10 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Works out once more, in Python, what the statistics of a rollout must be, and compares or writes the cases.
+    Oracle(oracle::Options),
+    /// Simulates rollouts, and writes the figures of docs/rollout-statistics.md.
+    Simulate(simulate::Options),
     /// Checks the walls between crates, and licences.
     Walls,
     /// Fetches ONNX Runtime's library, pinned and hash-checked, into `.switchrail/`.
@@ -58,6 +65,8 @@ fn main() -> ExitCode {
         Command::Check => check::run(&repository_root()).map_err(Into::into),
         Command::Conformance(options) => conformance::run(&repository_root(), &options).map_err(Into::into),
         Command::Docs { check } => docs::run(&repository_root(), check).map_err(Into::into),
+        Command::Oracle(options) => oracle::run(&repository_root(), &options).map_err(Into::into),
+        Command::Simulate(options) => simulate::run(&repository_root(), &options).map_err(Into::into),
         Command::Walls => walls::run(&repository_root()).map_err(Into::into),
         Command::Setup => setup(&repository_root()),
         Command::Demo(options) => demo::run(&repository_root(), &options).map_err(Into::into),

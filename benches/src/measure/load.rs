@@ -1,5 +1,6 @@
 //! What callers of one version notice while others load: p99 under an open loop while large versions of the same model
-//! are read, hashed, loaded and warmed, beside windows at rest before and the ratio of two windows at rest.
+//! are read, hashed, loaded and warmed, beside windows at rest before and the ratio of two windows at rest. One more window
+//! has a foreign process of the lowest priority that only spins: what the kernel itself makes of a busy neighbour.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use testkit::onnx::{affine4, large};
 use super::{modest_rate, ratio};
 use crate::gateway::{Gateway, House, MODEL, Tempo, version_of};
 use crate::open::{Latency, OpenLoop, Record, Sample, Window};
+use crate::process::Spinner;
 use crate::report::{Report, median_json, us, with_interval};
 use crate::stats::median;
 use crate::traffic::{Affine, infer_request};
@@ -24,10 +26,11 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// What was freed has gone back to the system by then.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Two windows at rest, then one full of loading.
+/// Two windows at rest, one beside a process that spins, then one full of loading.
 #[derive(Debug)]
 struct Pair {
     rest: [Window; 2],
+    spinning: Window,
     loading: Window,
     /// What the gateway says its loads took.
     load_seconds: Vec<f64>,
@@ -60,6 +63,9 @@ pub fn load(settings: &Settings) -> Result<(), BenchError> {
         }
         std::thread::sleep(PAUSE);
         let rest = [watch(&gateway, &load, length)?, watch(&gateway, &load, length)?];
+        let spinner = Spinner::start()?;
+        let spinning = watch(&gateway, &load, length)?;
+        drop(spinner);
         let from_ns = load.now_ns();
         for version in withdrawn? {
             version.put_back()?;
@@ -67,7 +73,7 @@ pub fn load(settings: &Settings) -> Result<(), BenchError> {
         let load_seconds = wait_loaded(&gateway)?;
         let loading = Window { from_ns, to_ns: load.now_ns() };
         length = loading.duration();
-        pairs.push(Pair { rest, loading, load_seconds });
+        pairs.push(Pair { rest, spinning, loading, load_seconds });
     }
     let record = load.stop()?;
     record.check()?;
@@ -100,16 +106,16 @@ fn wait_loaded(gateway: &Gateway) -> Result<Vec<f64>, BenchError> {
 fn tell(report: &mut Report, rate: f64, record: &Record, pairs: &[Pair]) -> Result<(), BenchError> {
     let latency = |window: &Window| Latency::of(record.due_in(window).iter().map(Sample::latency_ns));
     for pair in pairs {
-        let [a, b, c] = [&pair.rest[0], &pair.rest[1], &pair.loading].map(latency);
+        let [a, b, c, d] = [&pair.rest[0], &pair.rest[1], &pair.loading, &pair.spinning].map(latency);
         report.line(
             "pair",
-            json!({ "rest_p99_ns": a.p99, "rest_again_p99_ns": b.p99, "loading_p99_ns": c.p99, "requests_loading": c.n,
-                "window_seconds": pair.loading.duration().as_secs_f64(), "load_seconds": pair.load_seconds }),
+            json!({ "rest_p99_ns": a.p99, "rest_again_p99_ns": b.p99, "loading_p99_ns": c.p99, "spinning_p99_ns": d.p99,
+                "requests_loading": c.n, "window_seconds": pair.loading.duration().as_secs_f64(), "load_seconds": pair.load_seconds }),
         )?;
     }
     let mut rows = Vec::new();
-    for (index, name) in ["rest", "rest again", "loading"].into_iter().enumerate() {
-        let windows: Vec<Window> = pairs.iter().map(|p| [p.rest[0], p.rest[1], p.loading][index]).collect();
+    for (index, name) in ["rest", "rest again", "a spinner beside", "loading"].into_iter().enumerate() {
+        let windows: Vec<Window> = pairs.iter().map(|p| [p.rest[0], p.rest[1], p.spinning, p.loading][index]).collect();
         let all = Latency::of(windows.iter().flat_map(|w| record.due_in(w)).map(Sample::latency_ns));
         let typical = median(windows.iter().map(|w| latency(w).p99 as f64 / 1e3));
         let at_rest = pairs.iter().map(|p| latency(&p.rest[0]).p99);

@@ -106,6 +106,48 @@ pub(crate) const VERSIONS_REFUSED: Entry = entry(
 );
 pub(crate) const ROLLOUT_STATE: Entry =
     entry("switchrail_rollout_state", Gauge, &["model", "state"], "1 for the phase a model's rollout is in, else 0.");
+pub(crate) const ROLLOUT_STEP: Entry = entry(
+    "switchrail_rollout_step",
+    Gauge,
+    &["model"],
+    "Position of the step a model's rollout is in, counted from 1; 0 without a rollout.",
+);
+pub(crate) const SHADOWS: Entry = entry(
+    "switchrail_shadow_requests_total",
+    Counter,
+    &["model", "version", "result"],
+    "Copies of stable's requests for a candidate: agreed, disagreed, fault, timeout, or shed for want of room.",
+);
+pub(crate) const SHADOW_SHARE: Entry = entry(
+    "switchrail_shadow_share",
+    Gauge,
+    &["model", "version"],
+    "Share of stable's requests that a candidate gets copies of, 0 to 1.",
+);
+pub(crate) const FEEDBACK: Entry = entry(
+    "switchrail_feedback_total",
+    Counter,
+    &["model", "version", "result"],
+    "Feedback on answers: accepted, unknown, late or duplicate; without a version where its id is unknown or it is gone.",
+);
+pub(crate) const FEEDBACK_SCORE: Entry = entry(
+    "switchrail_feedback_score",
+    Histogram,
+    &["model", "version"],
+    "What accepted feedback says of answers, from 0 (as bad as can be) to 1; a right answer is 1, a wrong one 0.",
+);
+pub(crate) const EXPERIMENTS: Entry = entry(
+    "switchrail_experiment_requests_total",
+    Counter,
+    &["experiment", "arm", "figure"],
+    "Requests of an experiment by arm: assigned, ok, version_fault; without an arm where units are held out.",
+);
+pub(crate) const EXPOSURES: Entry = entry(
+    "switchrail_exposures_total",
+    Counter,
+    &["result"],
+    "Lines of the exposure log: written, or dropped because they came faster than they can be written.",
+);
 pub(crate) const RULE_LOG_E: Entry = entry(
     "switchrail_rule_log_e",
     Gauge,
@@ -189,6 +231,13 @@ pub fn catalog() -> Vec<Entry> {
         VERSION_STATE,
         VERSIONS_REFUSED,
         ROLLOUT_STATE,
+        ROLLOUT_STEP,
+        SHADOWS,
+        SHADOW_SHARE,
+        FEEDBACK,
+        FEEDBACK_SCORE,
+        EXPERIMENTS,
+        EXPOSURES,
         RULE_LOG_E,
         RULE_THRESHOLD,
         ROLLBACKS,

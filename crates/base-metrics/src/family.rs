@@ -13,6 +13,9 @@ const SECONDS: [f64; 19] = [
     2.5, 5.0, 10.0, 30.0,
 ];
 
+/// Upper bounds of the buckets of scores, which lie in [0, 1].
+const SCORES: [f64; 11] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
+
 /// One field per metric of the catalogue.
 pub(crate) struct Families {
     pub(crate) registry: Registry,
@@ -32,6 +35,13 @@ pub(crate) struct Families {
     pub(crate) version_state: IntGaugeVec,
     pub(crate) versions_refused: IntCounterVec,
     pub(crate) rollout_state: IntGaugeVec,
+    pub(crate) rollout_step: IntGaugeVec,
+    pub(crate) shadows: IntCounterVec,
+    pub(crate) shadow_share: GaugeVec,
+    pub(crate) feedback: IntCounterVec,
+    pub(crate) feedback_score: HistogramVec,
+    pub(crate) experiments: IntCounterVec,
+    pub(crate) exposures: IntCounterVec,
     pub(crate) rule_log_e: GaugeVec,
     pub(crate) rule_threshold: GaugeVec,
     pub(crate) rollbacks: IntCounterVec,
@@ -78,7 +88,11 @@ impl Builder {
     }
 
     fn histograms(&self, e: Entry) -> prometheus::Result<HistogramVec> {
-        self.add(HistogramVec::new(HistogramOpts::new(e.name, e.help).buckets(SECONDS.to_vec()), e.labels))
+        self.histograms_of(e, &SECONDS)
+    }
+
+    fn histograms_of(&self, e: Entry, bounds: &[f64]) -> prometheus::Result<HistogramVec> {
+        self.add(HistogramVec::new(HistogramOpts::new(e.name, e.help).buckets(bounds.to_vec()), e.labels))
     }
 }
 
@@ -104,6 +118,13 @@ impl Families {
             version_state: b.int_gauges(catalog::VERSION_STATE)?,
             versions_refused: b.counters(catalog::VERSIONS_REFUSED)?,
             rollout_state: b.int_gauges(catalog::ROLLOUT_STATE)?,
+            rollout_step: b.int_gauges(catalog::ROLLOUT_STEP)?,
+            shadows: b.counters(catalog::SHADOWS)?,
+            shadow_share: b.gauges(catalog::SHADOW_SHARE)?,
+            feedback: b.counters(catalog::FEEDBACK)?,
+            feedback_score: b.histograms_of(catalog::FEEDBACK_SCORE, &SCORES)?,
+            experiments: b.counters(catalog::EXPERIMENTS)?,
+            exposures: b.counters(catalog::EXPOSURES)?,
             rule_log_e: b.gauges(catalog::RULE_LOG_E)?,
             rule_threshold: b.gauges(catalog::RULE_THRESHOLD)?,
             rollbacks: b.counters(catalog::ROLLBACKS)?,

@@ -4,6 +4,7 @@
 mod alias;
 mod catalog;
 mod family;
+mod rollout;
 mod version;
 
 use std::sync::{Arc, OnceLock};
@@ -12,6 +13,7 @@ use alias::Aliases;
 pub use alias::{Alias, AliasFigures, AliasSource};
 pub use catalog::{Entry, Kind, catalog};
 use family::Families;
+pub use rollout::{ArmFigure, FeedbackResult, ShadowResult};
 pub use version::VersionMetrics;
 
 use base_types::{ModelName, OutcomeClass, Protocol, Version, VersionState};

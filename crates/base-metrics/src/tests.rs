@@ -23,6 +23,10 @@ fn series_of_a_gone_version_are_retired() {
         handles.request(Protocol::OipRest, class, Reason::Split, second);
         handles.fallback(FallbackResult::NoTime);
         handles.set_memory(MemoryUse::default());
+        handles.shadow(ShadowResult::Disagreed);
+        handles.feedback(FeedbackResult::Accepted, 1);
+        handles.score(0.25);
+        metrics.set_shadow_share(&model, version, 0.1);
         metrics.set_version_state(&model, version, VersionState::Ready);
         metrics.set_share_wanted(&model, version, 0.5);
         metrics.set_share_actual(&model, version, 0.5);
@@ -47,4 +51,28 @@ fn every_family_is_in_the_catalogue_with_its_unit() {
         assert_eq!(entry.kind == Kind::Counter, entry.name.ends_with("_total"), "{}", entry.name);
         assert!(entry.help.ends_with('.'), "{}", entry.name);
     }
+}
+
+#[test]
+fn scores_of_feedback_add_up_by_version_and_an_experiment_leaves_nothing() {
+    let metrics = Metrics::new("0", "1").unwrap();
+    let (model, one) = (ModelName::new("fraud").unwrap(), Version::new(1).unwrap());
+    let handles = metrics.version(&model, one);
+    [0.25, 1.0, 0.0].into_iter().for_each(|score| handles.score(score));
+    metrics.feedback(&model, FeedbackResult::Unknown, 1);
+    metrics.feedback(&model, FeedbackResult::Late, 0);
+    metrics.experiment("price", "b", ArmFigure::Assigned, 3);
+    metrics.experiment("price", "", ArmFigure::Ok, 2);
+    let shown = text(&metrics);
+    for line in [
+        r#"switchrail_feedback_score_sum{model="fraud",version="1"} 1.25"#,
+        r#"switchrail_feedback_score_count{model="fraud",version="1"} 3"#,
+        r#"switchrail_feedback_total{model="fraud",result="unknown",version=""} 1"#,
+        r#"switchrail_experiment_requests_total{arm="b",experiment="price",figure="assigned"} 3"#,
+        r#"switchrail_experiment_requests_total{arm="",experiment="price",figure="ok"} 2"#,
+    ] {
+        assert!(shown.contains(line), "{line}\n{shown}");
+    }
+    metrics.retire_experiment("price", ["a", "b"]);
+    assert!(!text(&metrics).contains("price"));
 }

@@ -7,8 +7,8 @@ use base_types::{FaultKind, MemoryUse, ModelName, Outcome, OutcomeClass, Protoco
 use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{Histogram, IntCounter, IntGauge};
 
-use crate::FallbackResult;
 use crate::family::Families;
+use crate::{FallbackResult, ShadowResult, rollout};
 
 const N_CLASSES: usize = OutcomeClass::ALL.len();
 const N_REASONS: usize = Reason::ALL.len();
@@ -38,6 +38,9 @@ pub struct VersionMetrics {
     request_seconds: Histogram,
     in_flight: IntGauge,
     queue_depth: IntGauge,
+    /// Resolved at the first increment.
+    pub(crate) shadows: [OnceLock<IntCounter>; ShadowResult::ALL.len()],
+    pub(crate) scores: OnceLock<Histogram>,
 }
 
 impl VersionMetrics {
@@ -52,9 +55,23 @@ impl VersionMetrics {
             request_seconds: families.request_seconds.with_label_values(&labels),
             in_flight: families.in_flight.with_label_values(&labels),
             queue_depth: families.queue_depth.with_label_values(&labels),
+            shadows: std::array::from_fn(|_| OnceLock::new()),
+            scores: OnceLock::new(),
             families,
             key,
         }
+    }
+
+    pub(crate) fn families(&self) -> &Families {
+        &self.families
+    }
+
+    pub(crate) fn model(&self) -> &str {
+        &self.key.0
+    }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.key.1
     }
 
     /// Counts an attempt.
@@ -145,6 +162,7 @@ pub(crate) fn retire(families: &Families, model: &ModelName, version: Version) {
     for histogram in [&families.queue_seconds, &families.run_seconds, &families.request_seconds] {
         forget(histogram, &key);
     }
+    rollout::retire(families, key);
     forget(&families.in_flight, &key);
     forget(&families.queue_depth, &key);
     forget(&families.share_wanted, &key);
@@ -153,6 +171,6 @@ pub(crate) fn retire(families: &Families, model: &ModelName, version: Version) {
 }
 
 /// Removes a series; one that was never shown is no error.
-fn forget<T: MetricVecBuilder>(family: &MetricVec<T>, labels: &[&str]) {
+pub(crate) fn forget<T: MetricVecBuilder>(family: &MetricVec<T>, labels: &[&str]) {
     let _absent = family.remove_label_values(labels);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use base_types::{Label, Reason, Selector, Version};
 use thiserror::Error;
 
-use crate::{Facts, ModelRoute, Split, SplitId, Target, key_hash};
+use crate::{Facts, Membership, ModelRoute, Split, SplitId, Target, key_hash};
 
 /// Which version answers and on what grounds.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,10 @@ pub struct Assignment {
     pub drawn: Version,
     /// The split the draw was made in; `None` when there was no draw.
     pub split: Option<SplitId>,
+    /// Position of the arm that was drawn in that split; `None` without a draw and for who is held out.
+    pub arm: Option<usize>,
+    /// The key is held out of the experiment that `split` names: stable answers it, and it is no arm's evidence.
+    pub is_held_out: bool,
     /// Hash of the sticky key, if the request has one.
     pub key: Option<u64>,
     /// The rule that matched.
@@ -36,7 +40,8 @@ impl Assignment {
 #[error("no version is labelled {0:?}")]
 pub struct NoSuchLabel(pub Label);
 
-/// Decides. `draw` is a uniform random number, used where no sticky key applies.
+/// Decides. A pin comes first, then the first rule that matches, then the first experiment that the sticky key is in,
+/// then the model's own split. `draw` is a uniform random number, used where no sticky key applies.
 pub fn assign(
     route: &ModelRoute,
     pin: Option<&Selector>,
@@ -51,8 +56,8 @@ pub fn assign(
         }
         None => {}
     }
-    let key = route.sticky.iter().find_map(|source| facts.value(source));
-    let key = key.map(|key| key_hash(&route.model, key.as_bytes()));
+    let unit = route.sticky.iter().find_map(|source| facts.value(source));
+    let key = unit.as_ref().map(|unit| key_hash(&route.model, unit.as_bytes()));
     for (index, rule) in route.rules.iter().enumerate() {
         if !rule.matches(facts) {
             continue;
@@ -62,20 +67,39 @@ pub fn assign(
                 Assignment { drawn: *version, ..fixed(route.stable, Reason::Redirect) }
             }
             Target::Version(version) => fixed(*version, Reason::Rule),
-            Target::Split(split) => drawn(route, split, SplitId::Rule(index), key, draw),
+            Target::Split(split) => drawn(route, split, SplitId::Rule(index), key, key.unwrap_or(draw)),
         };
         assignment.rule = Some(rule.name.clone());
         return Ok(assignment);
     }
-    Ok(drawn(route, &route.split, SplitId::Default, key, draw))
+    let in_experiment = unit.zip(key).and_then(|(unit, key)| experiment(route, unit.as_bytes(), key));
+    Ok(in_experiment.unwrap_or_else(|| drawn(route, &route.split, SplitId::Default, key, key.unwrap_or(draw))))
 }
 
 fn fixed(version: Version, reason: Reason) -> Assignment {
-    Assignment { version, reason, drawn: version, split: None, key: None, rule: None }
+    Assignment { version, reason, drawn: version, split: None, arm: None, is_held_out: false, key: None, rule: None }
+}
+
+/// The first experiment that the unit is in decides; `None` when it is in none.
+fn experiment(route: &ModelRoute, unit: &[u8], key: u64) -> Option<Assignment> {
+    route.experiments.iter().enumerate().find_map(|(index, experiment)| {
+        let id = SplitId::Experiment(index);
+        match experiment.membership(unit) {
+            Membership::Outside => None,
+            Membership::HeldOut => Some(Assignment {
+                split: Some(id),
+                is_held_out: true,
+                key: Some(key),
+                ..fixed(route.stable, Reason::Sticky)
+            }),
+            Membership::Inside => Some(drawn(route, &experiment.split, id, Some(key), experiment.draw(unit))),
+        }
+    })
 }
 
 fn drawn(route: &ModelRoute, split: &Split, id: SplitId, key: Option<u64>, draw: u64) -> Assignment {
-    let arm = split.pick(key.unwrap_or(draw));
+    let index = split.pick_index(draw);
+    let arm = &split.arms()[index];
     let (version, reason) = if arm.is_redirected {
         (route.stable, Reason::Redirect)
     } else if split.arms().len() == 1 {
@@ -85,7 +109,16 @@ fn drawn(route: &ModelRoute, split: &Split, id: SplitId, key: Option<u64>, draw:
     } else {
         (arm.version, Reason::Split)
     };
-    Assignment { version, reason, drawn: arm.version, split: Some(id), key, rule: None }
+    Assignment {
+        version,
+        reason,
+        drawn: arm.version,
+        split: Some(id),
+        arm: Some(index),
+        is_held_out: false,
+        key,
+        rule: None,
+    }
 }
 
 #[cfg(test)]

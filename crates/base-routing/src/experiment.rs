@@ -40,21 +40,42 @@ pub enum Membership {
     Inside,
 }
 
+/// Seeds that keep the three draws of an experiment independent of each other, of those of other experiments, and of
+/// the split of the model.
+const LAYER_SEED: u64 = 0x6c61_7965_7200_0001;
+const HOLDOUT_SEED: u64 = 0x686f_6c64_0000_0002;
+const ARMS_SEED: u64 = 0x6172_6d73_0000_0003;
+
 impl Experiment {
     /// Where the unit with this sticky key stands.
     pub fn membership(&self, key: &[u8]) -> Membership {
-        let place = unit(&self.layer, key);
-        if !(self.from..self.to).contains(&place) {
+        if !(self.from..self.to).contains(&place(hash(LAYER_SEED, &self.layer, key))) {
             return Membership::Outside;
         }
         // Salted by the experiment, so that who is held out in one is not held out in all.
-        let is_held_out = self.holdout > 0.0 && unit(&format!("holdout/{}", self.name), key) < self.holdout;
+        let is_held_out = self.holdout > 0.0 && place(hash(HOLDOUT_SEED, &self.name, key)) < self.holdout;
         if is_held_out { Membership::HeldOut } else { Membership::Inside }
+    }
+
+    /// What the unit with this sticky key draws among the arms.
+    pub fn draw(&self, key: &[u8]) -> u64 {
+        hash(ARMS_SEED, &self.name, key)
+    }
+
+    /// The share of all units that reaches the arms: neither outside nor held out.
+    pub fn share(&self) -> f64 {
+        (self.to - self.from) * (1.0 - self.holdout)
     }
 }
 
-/// The place of a key in [0, 1), by salt.
-fn unit(salt: &str, key: &[u8]) -> f64 {
-    let hash = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(salt.as_bytes()), key);
+fn hash(seed: u64, salt: &str, key: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot_with_seed(seed, salt.as_bytes()), key)
+}
+
+/// The place of a hash in [0, 1).
+fn place(hash: u64) -> f64 {
     (hash >> 11) as f64 / (1u64 << 53) as f64
 }
+
+#[cfg(test)]
+mod tests;

@@ -105,26 +105,49 @@ impl Split {
 
     /// The arm that a key hash, or a random draw, falls to.
     pub fn pick(&self, draw: u64) -> &Arm {
-        if let [only] = self.arms.as_slice() {
-            return only;
+        &self.arms[self.pick_index(draw)]
+    }
+
+    /// The position of the arm that a key hash, or a random draw, falls to.
+    pub fn pick_index(&self, draw: u64) -> usize {
+        if self.arms.len() == 1 {
+            return 0;
         }
         let cost = |arm: &Arm| {
             // 53 bits in (0, 1]: the logarithm is finite and never positive.
             let unit = ((mix(draw ^ arm.salt) >> 11) + 1) as f64 / (1u64 << 53) as f64;
             -unit.ln() / arm.weight
         };
-        let mut best = (&self.arms[0], f64::INFINITY);
-        for arm in self.arms.iter().filter(|a| a.weight > 0.0) {
+        let mut best = (0, f64::INFINITY);
+        for (index, arm) in self.arms.iter().enumerate().filter(|(_, arm)| arm.weight > 0.0) {
             let cost = cost(arm);
             if cost < best.1 {
-                best = (arm, cost);
+                best = (index, cost);
             }
         }
         if best.1.is_finite() { best.0 } else { self.heaviest() }
     }
 
-    fn heaviest(&self) -> &Arm {
-        self.arms.iter().fold(&self.arms[0], |a, b| if b.weight > a.weight { b } else { a })
+    fn heaviest(&self) -> usize {
+        let heavier = |best: usize, (index, arm): (usize, &Arm)| {
+            if arm.weight > self.arms[best].weight { index } else { best }
+        };
+        self.arms.iter().enumerate().fold(0, heavier)
+    }
+
+    /// Gives the arms other weights, by position: what an allocation that learns asks for. Names and versions stay, and
+    /// with them the salts.
+    pub fn reweigh(&mut self, weights: &[f64]) -> Result<(), SplitError> {
+        let arms = self.arms.iter().zip(weights).map(|(arm, weight)| (arm.name.clone(), arm.version, *weight));
+        let mut other = Self::new(arms)?;
+        if other.arms.len() != self.arms.len() {
+            return Err(SplitError::NoWeight);
+        }
+        for (new, old) in other.arms.iter_mut().zip(&self.arms) {
+            new.is_redirected = old.is_redirected;
+        }
+        *self = other;
+        Ok(())
     }
 
     /// The share of the traffic that reaches a version, redirected arms counted as `stable`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base_types::{Label, ModelName, Version};
 
-use crate::{Rule, Source, Split, Target};
+use crate::{Experiment, Rule, Source, Split, Target};
 
 /// Which split of a table an attempt was drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum SplitId {
     Default,
     /// That of the rule at this position.
     Rule(usize),
+    /// That of the experiment at this position.
+    Experiment(usize),
 }
 
 /// How requests for one model are divided. Immutable once published.
@@ -26,6 +28,8 @@ pub struct ModelRoute {
     pub split: Split,
     /// Rules, first match wins.
     pub rules: Vec<Rule>,
+    /// Experiments, the first that a sticky key is in wins. They are asked after the rules and before the split.
+    pub experiments: Vec<Experiment>,
     /// Where the sticky key is found, first source that has a value wins. Empty: drawn per request.
     pub sticky: Vec<Source>,
     /// Labels callers may name in the path.
@@ -38,11 +42,11 @@ impl ModelRoute {
     /// A table that sends everything to one version.
     pub fn to_one(model: ModelName, stable: Version) -> Self {
         let split = Split::to_one(stable);
-        let (rules, sticky, labels, barred) = Default::default();
-        Self { model, stable, split, rules, sticky, labels, barred }
+        let (rules, experiments, sticky, labels, barred) = Default::default();
+        Self { model, stable, split, rules, experiments, sticky, labels, barred }
     }
 
-    /// A split by its id; the default one when a rule has none.
+    /// A split by its id; the default one when a rule has none, or there is no such rule or experiment.
     pub fn split(&self, id: SplitId) -> &Split {
         match id {
             SplitId::Default => &self.split,
@@ -50,6 +54,7 @@ impl ModelRoute {
                 Some(Target::Split(split)) => split,
                 _ => &self.split,
             },
+            SplitId::Experiment(index) => self.experiments.get(index).map_or(&self.split, |e| &e.split),
         }
     }
 
@@ -60,6 +65,7 @@ impl ModelRoute {
             versions.extend(split.arms().iter().filter(|a| a.weight > 0.0 && !a.is_redirected).map(|a| a.version));
         };
         add(&self.split);
+        self.experiments.iter().for_each(|experiment| add(&experiment.split));
         for rule in &self.rules {
             if let Target::Split(split) = &rule.then {
                 add(split);
@@ -70,6 +76,14 @@ impl ModelRoute {
             _ => None,
         }));
         versions
+    }
+
+    /// The experiment an attempt was drawn in.
+    pub fn experiment(&self, id: SplitId) -> Option<&Experiment> {
+        match id {
+            SplitId::Experiment(index) => self.experiments.get(index),
+            SplitId::Default | SplitId::Rule(_) => None,
+        }
     }
 
     /// Versions other than stable that take a share of the traffic by weight: the ones under trial.

@@ -90,6 +90,12 @@ pub trait Lane: Send + Sync {
         }
     }
 
+    /// The same for runs whose time says nothing about the version, because they give way to all others: no later
+    /// decision of the lane is made by it.
+    fn run_apart(&self, job: Job) -> Report {
+        self.run_here(job)
+    }
+
     /// Jobs waiting now.
     fn waiting(&self) -> usize;
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use base_routing::Assignment;
 use base_types::{FaultKind, Outcome, OutcomeClass, Reason};
 
-use crate::{ServingModel, ServingVersion};
+use crate::{ServingModel, ServingVersion, Watch};
 
 /// What became of the same input on stable after a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,35 @@ pub trait Judge: Send + Sync {
     fn on_fault(&self, report: &FaultReport<'_>);
 }
 
+/// Writes outcomes down. Implemented by the control plane; called on the request path.
+pub trait OutcomeSink: Send + Sync {
+    /// Takes the end of an attempt or drops it and counts that; never waits, never touches the disk.
+    fn ended(&self, attempt: &Attempt<'_>, outcome: &Outcome, unix_ms: u64);
+}
+
 /// Records outcomes.
 pub struct OutcomeLedger {
     judge: Arc<dyn Judge>,
     started: Instant,
+    written: Option<Written>,
+}
+
+/// Where outcomes are written down, and the wall clock's time when the monotonic one stood at `started`.
+struct Written {
+    sink: Arc<dyn OutcomeSink>,
+    started_unix_ms: u64,
 }
 
 impl OutcomeLedger {
     /// `started` is the origin of the seconds that classic windows count in.
     pub fn new(judge: Arc<dyn Judge>, started: Instant) -> Self {
-        Self { judge, started }
+        Self { judge, started, written: None }
+    }
+
+    /// Has outcomes written down, too. `started_unix_ms` is the time of `started` in milliseconds since 1970.
+    #[must_use]
+    pub fn with_sink(self, sink: Arc<dyn OutcomeSink>, started_unix_ms: u64) -> Self {
+        Self { written: Some(Written { sink, started_unix_ms }), ..self }
     }
 
     /// Records one attempt at a version. `now` is when it ended.
@@ -66,6 +85,13 @@ impl OutcomeLedger {
         version.metrics.attempt(outcome);
         if attempt.assignment.split.is_some() && outcome.reason != Reason::Fallback {
             version.tally.count_drawn();
+        }
+        if let Some(watch) = &attempt.model.watch {
+            count_watched(watch, attempt, outcome);
+        }
+        if let Some(Written { sink, started_unix_ms }) = &self.written {
+            let since = now.saturating_duration_since(self.started).as_millis() as u64;
+            sink.ended(attempt, outcome, started_unix_ms + since);
         }
         if !outcome.reason.is_evidence() {
             return;
@@ -94,5 +120,13 @@ impl OutcomeLedger {
             let took = outcome.queue + outcome.run;
             attempt.version.tally.count_in_window(seconds, took, outcome.class == OutcomeClass::VersionFault);
         }
+    }
+}
+
+/// An answer that stands in for another version's is nobody's evidence.
+fn count_watched(watch: &Watch, attempt: &Attempt<'_>, outcome: &Outcome) {
+    let is_own = outcome.reason == attempt.assignment.reason;
+    if let Some(arm) = watch.arm(attempt.assignment).filter(|_| is_own) {
+        watch.attempted(arm, outcome, attempt.rerun);
     }
 }

@@ -9,7 +9,7 @@ use base_types::{Digest, Generation, ModelName, Signature, Version, VersionId, V
 
 use crate::engine::Runner;
 use crate::lane::Lane;
-use crate::{ArmTally, Declaration, ModelLimits, RetryBudget, VersionStats};
+use crate::{ArmTally, Declaration, ModelLimits, RetryBudget, VersionStats, Watch};
 
 /// The state of all models at one generation.
 #[derive(Default)]
@@ -40,9 +40,17 @@ pub struct ServingModel {
     pub declared: Arc<Declaration>,
     /// Signatures as callers see them, of versions whose inputs or outputs are renamed by config.
     pub contracts: BTreeMap<Version, Arc<Signature>>,
+    /// What is counted while something is on trial, shadowed or part of an experiment.
+    pub watch: Option<Arc<Watch>>,
 }
 
 impl ServingModel {
+    /// The version that is compared with stable, where it is one alone.
+    pub fn trial_candidate(&self, route: &ModelRoute) -> Option<Version> {
+        let candidates = route.candidates();
+        candidates.first().copied().filter(|_| candidates.len() == 1)
+    }
+
     /// The inputs and outputs of a version as callers see them: in the model's own order, under the names of the
     /// model's contract.
     pub fn signature<'a>(&'a self, version: &'a ServingVersion) -> &'a Signature {

@@ -10,6 +10,12 @@ use crate::{Digest, ModelName, Rollout, Version, VersionId};
 /// How many earlier stable versions of a model are remembered as rollback targets.
 const CONFIRMED_MAX: usize = 16;
 
+/// How many rollbacks of a model are remembered.
+const ROLLBACKS_MAX: usize = 64;
+
+/// The cause of a quarantine that a person ordered.
+pub const OPERATOR: &str = "operator";
+
 /// Where a model's stance is on its way to being settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -164,6 +170,11 @@ pub enum Change {
         /// The rollout as it is now.
         rollout: Box<Rollout>,
     },
+    /// A person looked into the rollbacks of a model: they no longer freeze its rollouts.
+    Thawed {
+        /// The model.
+        model: ModelName,
+    },
 }
 
 /// Everything decided so far.
@@ -181,6 +192,9 @@ pub struct Decisions {
     pub residence: BTreeMap<ModelName, ModelResidence>,
     /// The last rollout of each model that had one, under way or over.
     pub rollouts: BTreeMap<ModelName, Rollout>,
+    /// When candidates of each model were taken out by a rule since a person last thawed its rollouts, in milliseconds
+    /// since 1970, oldest first.
+    pub rollbacks: BTreeMap<ModelName, Vec<u64>>,
 }
 
 impl Decisions {
@@ -206,6 +220,13 @@ impl Decisions {
             }
             Change::Quarantined { digest, quarantine } => {
                 self.quarantine.insert(*digest, quarantine.clone());
+                if quarantine.cause != OPERATOR {
+                    let rollbacks = self.rollbacks.entry(quarantine.id.model.clone()).or_default();
+                    rollbacks.push(quarantine.since_unix_ms);
+                    if rollbacks.len() > ROLLBACKS_MAX {
+                        rollbacks.remove(0);
+                    }
+                }
             }
             Change::Released { digest } => {
                 self.quarantine.remove(digest);
@@ -219,6 +240,9 @@ impl Decisions {
             Change::Residence { model, version: None, residence: Residence::Unloaded } => {
                 let whole = ModelResidence { is_unloaded: true, versions: BTreeMap::new() };
                 self.residence.insert(model.clone(), whole);
+            }
+            Change::Thawed { model } => {
+                self.rollbacks.remove(model);
             }
             Change::Rollout { model, rollout } => {
                 self.rollouts.insert(model.clone(), Rollout::clone(rollout));

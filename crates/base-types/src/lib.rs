@@ -16,12 +16,12 @@ mod version;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use comparison::{Comparison, Match};
-pub use decision::{Candidate, Change, Decisions, ModelResidence, Phase, Quarantine, Residence, Stance};
+pub use decision::{Candidate, Change, Decisions, ModelResidence, OPERATOR, Phase, Quarantine, Residence, Stance};
 pub use digest::{Digest, DigestError};
 pub use name::{Label, ModelName, NameError, Pin, Selector, Version};
 pub use outcome::{FaultKind, Outcome, OutcomeClass, Reason};
 pub use protocol::Protocol;
-pub use rollout::{Rollout, RolloutStatus};
+pub use rollout::{NOTED_MAX, Rollout, RolloutStatus, Standstill};
 pub use tensor::{
     Data, DataType, Signature, SignatureMismatch, Tensor, TensorError, TensorSpec, element_count, without_ones,
 };

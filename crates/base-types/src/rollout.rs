@@ -31,14 +31,45 @@ pub struct Rollout {
     pub started_unix_ms: u64,
     /// When the step began; moves on by as long as the rollout stood still.
     pub step_since_unix_ms: u64,
+    /// From when its longest duration counts: when it began, moved on by as long as it stood still or waited for a
+    /// person.
+    pub limit_since_unix_ms: u64,
     /// Since when it has been in this status.
     pub status_since_unix_ms: u64,
     /// How often it was tried again after a rollback.
     pub retries: u32,
+    /// Why it stands still, where it is paused or held.
+    pub standstill: Option<Standstill>,
+    /// Rules that have paused it or called a person, by name: each does so once. Bounded by [`NOTED_MAX`].
+    pub noted: Vec<Box<str>>,
+    /// Whether a person was told that no requests come, in this step.
+    pub has_told_silence: bool,
+    /// The candidate that is next when this rollout is over.
+    pub next: Option<Version>,
     /// Who ordered it.
     pub actor: Box<str>,
     /// What it waits for or why it ended, in words.
     pub note: Box<str>,
+}
+
+/// Most rules a rollout notes.
+pub const NOTED_MAX: usize = 32;
+
+/// Why a rollout stands still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Standstill {
+    /// A person ordered it.
+    Order,
+    /// A rule that pauses convicted.
+    Rule,
+    /// A step, or the whole, took its longest time without proof.
+    Inconclusive,
+    /// Both versions are ill and neither is to blame; it ends with the incident.
+    SharedIncident,
+    /// The process ended before the promotion was confirmed; stable serves.
+    Interrupted,
+    /// Every step is over and none was a promotion.
+    NoStepsLeft,
 }
 
 /// How far a rollout has come.
@@ -62,6 +93,29 @@ pub enum RolloutStatus {
     Aborted,
     /// Another candidate took its place.
     Replaced,
+}
+
+impl Standstill {
+    /// Every reason.
+    pub const ALL: [Self; 6] =
+        [Self::Order, Self::Rule, Self::Inconclusive, Self::SharedIncident, Self::Interrupted, Self::NoStepsLeft];
+
+    /// The word used in the API, journal and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Rule => "rule",
+            Self::Inconclusive => "inconclusive",
+            Self::SharedIncident => "shared_incident",
+            Self::Interrupted => "interrupted",
+            Self::NoStepsLeft => "no_steps_left",
+        }
+    }
+
+    /// Reads the word.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
 }
 
 impl RolloutStatus {

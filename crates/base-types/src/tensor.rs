@@ -174,6 +174,16 @@ impl Tensor {
         Ok(Self { shape, ..self })
     }
 
+    /// The same elements in memory of their own: whoever keeps it keeps nothing else.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let data = match &self.data {
+            Data::Raw(raw) => Data::Raw(Bytes::copy_from_slice(raw)),
+            Data::Strings(strings) => Data::Strings(strings.iter().map(|s| Bytes::copy_from_slice(s)).collect()),
+        };
+        Self { name: self.name.clone(), datatype: self.datatype, shape: self.shape.clone(), data }
+    }
+
     /// The tensor's name.
     pub fn name(&self) -> &str {
         &self.name

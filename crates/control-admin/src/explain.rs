@@ -9,7 +9,7 @@ use axum::extract::{Path, Request, State};
 use base_routing::{Facts, ModelRoute, Source};
 use base_serving::ServingModel;
 use base_types::{ModelName, NameError, Reason, Selector, Version};
-use control_config::{RoutingConfig, RuleCheck, RuleOutcome, explain};
+use control_config::{ExperimentCheck, RoutingConfig, RuleCheck, RuleOutcome, explain};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -66,6 +66,7 @@ pub fn explained(route: &ModelRoute, request: &DescribedRequest) -> Result<Value
         "sentences": sentences,
         "arms": arms.collect::<Vec<_>>(),
         "rules": explanation.rules.iter().map(rule).collect::<Vec<_>>(),
+        "experiments": explanation.experiments.iter().map(experiment).collect::<Vec<_>>(),
         "sticky": explanation.sticky.as_ref().map(|(from, key)| json!({ "from": from.to_string(), "key": key })),
         "by_chance": is_by_chance,
         "draw": is_by_chance.then_some(draw),
@@ -141,6 +142,10 @@ fn rule(rule: &RuleCheck) -> Value {
         RuleOutcome::NotReached => "not_reached",
     };
     json!({ "name": &*rule.name, "then": rule.then, "outcome": outcome })
+}
+
+fn experiment(check: &ExperimentCheck) -> Value {
+    json!({ "name": &*check.name, "layer": &*check.layer, "outcome": check.outcome.as_str() })
 }
 
 struct Described<'a> {

@@ -8,19 +8,23 @@
 //! pass for us by DNS), no foreign `Origin`, and the token where one is set. An address beyond loopback without a
 //! token lets nobody in.
 //!
-//! The shapes of answers (`show`), explanations (`explain`) and times (`time`) are public, because the command line
-//! shows the same things offline.
+//! The shapes of answers (`show`), explanations (`explain`), what can be found out before a rollout or an experiment
+//! (`power`, `plan`) and times (`time`) are public, because the command line shows the same things offline.
 //!
 //! Reading order: `options`, `token`, `guard`, `routes`, `problem`, `body`, then the handlers `read`, `wish`,
-//! `explain`, `order`; `serve` is the listener.
+//! `explain`, `order`, `rollout`, `power`, `experiment` (with `plan`); `serve` is the listener.
 
 mod body;
+mod experiment;
 pub mod explain;
 mod guard;
 mod options;
 mod order;
+pub mod plan;
+pub mod power;
 mod problem;
 mod read;
+mod rollout;
 mod routes;
 mod serve;
 pub mod show;

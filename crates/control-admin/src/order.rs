@@ -1,8 +1,8 @@
-//! Orders: canary, promote, rollback, release. Read here, carried out by control-loop.
+//! Orders: canary, promote, rollback, release, and what all orders share. Read here, carried out by control-loop.
 
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
-use control_loop::{Operation, Order};
+use control_loop::{Operation, Order, RolloutOrder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -64,10 +64,10 @@ fn yes() -> bool {
 }
 
 /// Who orders, from where, and why.
-struct Who {
-    peer: Peer,
-    actor: Option<String>,
-    reason: Option<String>,
+pub(crate) struct Who {
+    pub(crate) peer: Peer,
+    pub(crate) actor: Option<String>,
+    pub(crate) reason: Option<String>,
 }
 
 pub(crate) async fn canary(
@@ -116,7 +116,8 @@ pub(crate) async fn release(
     carry_out(&app, &model, operation, Who { peer, actor, reason: Some(reason) }).await
 }
 
-async fn carry_out(app: &App, model: &str, operation: Operation, who: Who) -> Answer {
+/// Has control-loop carry out an order.
+pub(crate) async fn carry_out(app: &App, model: &str, operation: Operation, who: Who) -> Answer {
     let model = model_name(model)?;
     if !app.control.has_model(&model) {
         return Err(Problem::model_unknown(model.as_str()));
@@ -135,6 +136,17 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Promote { .. } => "promote",
         Operation::Rollback { .. } => "rollback",
         Operation::Release { .. } => "release",
+        Operation::Rollout(order) => match order {
+            RolloutOrder::Start { .. } => "rollout start",
+            RolloutOrder::Approve => "rollout approve",
+            RolloutOrder::Pause => "rollout pause",
+            RolloutOrder::Resume => "rollout resume",
+            RolloutOrder::Abort { .. } => "rollout abort",
+            RolloutOrder::Promote { .. } => "rollout promote",
+            RolloutOrder::Confirm => "rollout confirm",
+            RolloutOrder::Retry => "rollout retry",
+            RolloutOrder::Thaw => "rollout thaw",
+        },
     }
 }
 

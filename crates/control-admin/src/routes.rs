@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 
 use crate::guard::guard;
 use crate::problem::{CODES, Problem};
-use crate::{AdminOptions, explain, order, read, wish};
+use crate::rollout::Word;
+use crate::{AdminOptions, experiment, explain, order, power, read, rollout, wish};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -76,6 +77,14 @@ enum Endpoint {
     Promote,
     Rollback,
     Release,
+    Rollout,
+    RolloutReport,
+    RolloutOrder(Word),
+    Disagreements,
+    Power,
+    Experiments,
+    Experiment,
+    ExperimentPlan,
 }
 
 /// Every route.
@@ -163,6 +172,104 @@ pub const ROUTES: &[Route] = &[
         "Lets a quarantined version back; it takes traffic only by a further decision.",
         "`version`, `reason` (needed), `actor`",
     ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/rollout",
+        Role::Read,
+        Endpoint::Rollout,
+        "The model's last rollout: step, shares, each rule against its threshold, what it waits for and for how long.",
+        "",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/start",
+        Word::Start,
+        "Brings a version into the traffic by a policy. While a rollout is under way, the policy says what becomes of it.",
+        "`version`, `policy` (the model's), `force` (although the last rollback is recent), `reason`, `actor`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/approve",
+        Word::Approve,
+        "Approves the step that waits for a person, who has to be named.",
+        "`actor` (needed), `reason`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/pause",
+        Word::Pause,
+        "Has the rollout stand still: shares stay, rules stay armed.",
+        "`reason`, `actor`",
+    ),
+    rollout_order("/v1/models/{model}/rollout/resume", Word::Resume, "Lets it go on.", "`reason`, `actor`"),
+    rollout_order(
+        "/v1/models/{model}/rollout/abort",
+        Word::Abort,
+        "Takes the candidate out of the traffic at once and ends the rollout.",
+        "`quarantine` (false), `reason`, `actor`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/promote",
+        Word::Promote,
+        "Gives the candidate all traffic, whatever steps are left. Needs every proof, or `force` and a reason.",
+        "`force`, `reason`, `actor`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/confirm",
+        Word::Confirm,
+        "Makes a promotion final before its bake is over.",
+        "`reason`, `actor`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/retry",
+        Word::Retry,
+        "Begins a rollout again that was rolled back or aborted, and lifts the quarantine of its candidate.",
+        "`reason`, `actor`",
+    ),
+    rollout_order(
+        "/v1/models/{model}/rollout/thaw",
+        Word::Thaw,
+        "Lets rollouts of the model begin again after too many rollbacks.",
+        "`reason` (needed), `actor`",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/rollout/report",
+        Role::Read,
+        Endpoint::RolloutReport,
+        "What a rollout that is over leaves behind: what was done, and the evidence to compute it again.",
+        "`number` (the last), `format` (`json`, or `markdown`)",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/disagreements",
+        Role::Read,
+        Endpoint::Disagreements,
+        "Examples of requests that a shadowed candidate answered otherwise than stable, oldest first.",
+        "",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/power",
+        Role::Read,
+        Endpoint::Power,
+        "What a rollout by a policy would find, and when, and how long it takes.",
+        "`policy` (the model's), `rps` (today's), `stable_error_rate` (0), `latency_p50_ms` and `latency_p99_ms` of stable",
+    ),
+    route(
+        Method::Get,
+        "/v1/experiments",
+        Role::Read,
+        Endpoint::Experiments,
+        "Every experiment with what its numbers say.",
+        "",
+    ),
+    route(Method::Get, "/v1/experiments/{name}", Role::Read, Endpoint::Experiment, "One experiment.", ""),
+    route(
+        Method::Post,
+        "/v1/experiments/plan",
+        Role::Read,
+        Endpoint::ExperimentPlan,
+        "How many requests and how long an experiment needs.",
+        "`outcomes_per_second`, `shares` (stable's first), `measure` (`errors`, `latency`, `mistakes` or `loss`), `baseline`, `deviation` (of a loss), `effect` or `relative_effect`, `alpha` (0.05), `power` (0.8), `days_max` (60)",
+    ),
 ];
 
 const fn route(
@@ -174,6 +281,10 @@ const fn route(
     takes: &'static str,
 ) -> Route {
     Route { method, path, role, says, takes, endpoint }
+}
+
+const fn rollout_order(path: &'static str, word: Word, says: &'static str, takes: &'static str) -> Route {
+    route(Method::Post, path, Role::Write, Endpoint::RolloutOrder(word), says, takes)
 }
 
 impl Method {
@@ -245,5 +356,14 @@ fn handler(endpoint: Endpoint) -> MethodRouter<App> {
         Endpoint::Promote => post(order::promote),
         Endpoint::Rollback => post(order::rollback),
         Endpoint::Release => post(order::release),
+        Endpoint::Rollout => get(rollout::status),
+        Endpoint::RolloutReport => get(rollout::report),
+        Endpoint::RolloutOrder(word) => post(move |app, model, peer, request| rollout::order(word, app, model, peer, request)),
+        Endpoint::Disagreements => get(rollout::disagreements),
+        Endpoint::Power => get(power::handle),
+        Endpoint::Experiments => get(experiment::list),
+        Endpoint::Experiment => get(experiment::one),
+        // The path stands before that of an experiment of this name.
+        Endpoint::ExperimentPlan => post(experiment::plan).get(experiment::named_plan),
     }
 }

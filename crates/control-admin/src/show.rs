@@ -107,6 +107,7 @@ fn change(change: &Change) -> Value {
             json!({ "kind": "residence", "model": model.as_str(), "version": version.map(|v| v.get()),
                 "residence": residence.as_str() })
         }
+        Change::Thawed { model } => json!({ "kind": "thawed", "model": model.as_str() }),
         Change::Rollout { model, rollout } => {
             json!({ "kind": "rollout", "model": model.as_str(), "number": rollout.number,
                 "candidate": rollout.candidate.get(), "stable": rollout.stable.get(), "policy": &*rollout.policy,

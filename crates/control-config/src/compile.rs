@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
-use base_routing::{ModelRoute, Split, Target};
+use base_routing::{Experiment, ModelRoute, Split, Target};
 use base_types::{Candidate, Label, ModelName, Phase, Stance, Version};
 use thiserror::Error;
 
@@ -55,7 +55,7 @@ pub enum Unroutable {
 }
 
 /// Joins config and decisions. A stance that holds (see [`RoutingConfig::upholds`]) overrides stable and split of
-/// the block; rules, sticky and labels stay. Versions that are not ready are redirected to stable.
+/// the block; rules, experiments, sticky and labels stay. Versions that are not ready are redirected to stable.
 pub fn compile(
     config: &RoutingConfig,
     model: &ModelName,
@@ -72,9 +72,11 @@ pub fn compile(
         (None, None) => Split::to_one(stable),
     };
     let sticky = block.map_or(&config.defaults.sticky, |b| &b.sticky).clone();
-    let labels = labels(block, stable, &split);
+    let experiments: Vec<Experiment> = config.experiments(model).map(|(_, block)| block.routing.clone()).collect();
+    let labels = labels(block, stable, (&split, &experiments));
     let rules = block.map(|b| b.rules.clone()).unwrap_or_default();
-    let mut route = ModelRoute { model: model.clone(), stable, split, rules, sticky, labels, barred: BTreeSet::new() };
+    let barred = BTreeSet::new();
+    let mut route = ModelRoute { model: model.clone(), stable, split, rules, experiments, sticky, labels, barred };
     let unready: BTreeMap<Version, Availability> = referenced(&route)
         .into_iter()
         .map(|version| (version, availability(version)))
@@ -98,6 +100,7 @@ pub fn versions_wanted(config: &RoutingConfig, model: &ModelName, stance: Option
         versions.extend(block.rules.iter().flat_map(|rule| target_versions(&rule.then)));
         versions.extend(block.labels.values());
     }
+    versions.extend(config.experiments(model).flat_map(|(_, block)| split_versions(&block.routing.split)));
     if let Some(stance) = stance.filter(|stance| config.upholds(model, stance)) {
         versions.insert(stance.stable);
         versions.extend(stance.candidate.map(|c| c.version));
@@ -134,10 +137,19 @@ fn arm_name(version: Version, block: Option<&ModelBlock>) -> Arc<str> {
     }
 }
 
-/// The labels of the block, and `stable` and `canary` where it does not define them itself.
-fn labels(block: Option<&ModelBlock>, stable: Version, split: &Split) -> BTreeMap<Label, Version> {
+/// The labels of the block, and `stable` and `canary` where it does not define them itself. The canary is the one
+/// other version of the split; of the experiments where the split has stable alone.
+fn labels(
+    block: Option<&ModelBlock>,
+    stable: Version,
+    (split, experiments): (&Split, &[Experiment]),
+) -> BTreeMap<Label, Version> {
     let mut labels = BTreeMap::new();
-    let others: BTreeSet<_> = split_versions(split).filter(|version| *version != stable).collect();
+    let is_other = |version: &Version| *version != stable;
+    let mut others: BTreeSet<_> = split_versions(split).filter(is_other).collect();
+    if others.is_empty() {
+        others = experiments.iter().flat_map(|e| split_versions(&e.split)).filter(is_other).collect();
+    }
     let canary = others.first().copied().filter(|_| others.len() == 1);
     for (name, version) in [("stable", Some(stable)), ("canary", canary)] {
         labels.extend(Label::new(name).ok().zip(version));
@@ -150,6 +162,7 @@ fn referenced(route: &ModelRoute) -> BTreeSet<Version> {
     let mut versions = BTreeSet::from([route.stable]);
     versions.extend(split_versions(&route.split));
     versions.extend(route.rules.iter().flat_map(|rule| target_versions(&rule.then)));
+    versions.extend(route.experiments.iter().flat_map(|experiment| split_versions(&experiment.split)));
     versions.extend(route.labels.values());
     versions
 }
@@ -173,6 +186,9 @@ fn redirect(route: &mut ModelRoute) {
             split.redirect(|version| barred.contains(&version));
         }
     }
+    for experiment in &mut route.experiments {
+        experiment.split.redirect(|version| barred.contains(&version));
+    }
 }
 
 fn notices(route: &ModelRoute, unready: &BTreeMap<Version, Availability>) -> Vec<String> {
@@ -186,6 +202,10 @@ fn notices(route: &ModelRoute, unready: &BTreeMap<Version, Availability>) -> Vec
         for rule in route.rules.iter().filter(|rule| target_versions(&rule.then).contains(version)) {
             let stable = route.stable;
             notices.push(format!("version {version} is {availability}: rule {:?} uses stable {stable}", rule.name));
+        }
+        for experiment in route.experiments.iter().filter(|e| split_versions(&e.split).any(|v| v == *version)) {
+            let (stable, name) = (route.stable, &experiment.name);
+            notices.push(format!("version {version} is {availability}: experiment {name:?} uses stable {stable}"));
         }
         for (label, _) in route.labels.iter().filter(|(_, labelled)| *labelled == version) {
             notices.push(format!("version {version} is {availability}: label {label} cannot be answered"));

@@ -70,6 +70,16 @@ pub enum Code {
     UnknownLabel,
     /// The text is none of the words the key takes.
     UnknownWord,
+    /// There is no rollout policy of that name.
+    UnknownPolicy,
+    /// A rollout could not follow the policy.
+    BadPolicy,
+    /// A rollout can follow the policy, and probably does not do what was meant.
+    DoubtfulPolicy,
+    /// Not a duration.
+    BadDuration,
+    /// Two experiments of one layer would share units.
+    Overlap,
     /// Not an address to listen on.
     BadAddress,
     /// Not a URL that may be called.
@@ -84,7 +94,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::TooLarge,
         Self::NotUtf8,
         Self::TooDeep,
@@ -102,6 +112,11 @@ impl Code {
         Self::BadWeight,
         Self::UnknownLabel,
         Self::UnknownWord,
+        Self::UnknownPolicy,
+        Self::BadPolicy,
+        Self::DoubtfulPolicy,
+        Self::BadDuration,
+        Self::Overlap,
         Self::BadAddress,
         Self::BadUrl,
         Self::ShadowedRule,
@@ -129,6 +144,11 @@ impl Code {
             Self::BadWeight => "bad-weight",
             Self::UnknownLabel => "unknown-label",
             Self::UnknownWord => "unknown-word",
+            Self::UnknownPolicy => "unknown-policy",
+            Self::BadPolicy => "bad-policy",
+            Self::DoubtfulPolicy => "doubtful-policy",
+            Self::BadDuration => "bad-duration",
+            Self::Overlap => "overlap",
             Self::BadAddress => "bad-address",
             Self::BadUrl => "bad-url",
             Self::ShadowedRule => "shadowed-rule",
@@ -140,7 +160,7 @@ impl Code {
     /// Whether a problem of this kind makes the file unusable.
     pub fn severity(self) -> Severity {
         match self {
-            Self::ShadowedRule | Self::NeverMatches | Self::IdleStable => Severity::Warning,
+            Self::ShadowedRule | Self::NeverMatches | Self::IdleStable | Self::DoubtfulPolicy => Severity::Warning,
             _ => Severity::Error,
         }
     }

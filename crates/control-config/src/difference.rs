@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use base_routing::{Condition, Rule, Source, Split, Target, Test};
 use base_types::{ModelName, Version};
 
 use crate::compile::percent;
-use crate::routing::{guardrail_rows, limit_rows, rule_meaning, side_text};
-use crate::{Defaults, ModelBlock, RoutingConfig};
+use crate::routing::{guardrail_rows, limit_rows, policy_lines, rule_meaning, side_text};
+use crate::{DEFAULT_POLICY, Defaults, ExperimentBlock, ModelBlock, RoutingConfig};
 
 /// Of a longer list of values this many are shown.
 pub(crate) const VALUES_SHOWN: usize = 4;
@@ -16,7 +17,7 @@ pub(crate) const VALUES_SHOWN: usize = 4;
 /// One change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The model; `None` for the defaults, which hold for models without a block.
+    /// The model; `None` for the defaults, which hold for models without a block, and for policies and experiments.
     pub model: Option<ModelName>,
     /// What changes.
     pub aspect: Aspect,
@@ -51,6 +52,12 @@ pub enum Aspect {
     Limit(&'static str),
     /// A key of the guardrail.
     Guardrail(&'static str),
+    /// Which rollout policy a model has, by name.
+    PolicyChoice,
+    /// A rollout policy of the file, by name: one of its keys, or the whole of it.
+    Policy(String, Option<String>),
+    /// An experiment, by name: one of its keys, or the whole of it.
+    Experiment(String, Option<String>),
 }
 
 /// Compares two configs. Empty when they mean the same.
@@ -67,6 +74,9 @@ pub fn diff(old: &RoutingConfig, new: &RoutingConfig) -> Vec<Difference> {
             }
         }
     }
+    found.model = None;
+    found.policies(old, new);
+    found.experiments(old, new);
     found.list
 }
 
@@ -86,6 +96,7 @@ impl Found {
         self.add(Aspect::Sticky, sticky_text(&old.sticky), sticky_text(&new.sticky));
         self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
         self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+        self.add(Aspect::PolicyChoice, choice(&old.policy), choice(&new.policy));
     }
 
     fn blocks(&mut self, old: &ModelBlock, new: &ModelBlock) {
@@ -106,6 +117,41 @@ impl Found {
         self.names(old, new);
         self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
         self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+        self.add(Aspect::PolicyChoice, choice(&old.policy), choice(&new.policy));
+    }
+
+    fn policies(&mut self, old: &RoutingConfig, new: &RoutingConfig) {
+        for name in old.policies.keys().chain(new.policies.keys()).collect::<BTreeSet<_>>() {
+            // A policy that the file begins or ceases to define may have been there by itself.
+            let lines = |config: &RoutingConfig| config.named_policy(name).map(|policy| policy_lines(&policy));
+            self.keyed(|key| Aspect::Policy(name.to_string(), key), lines(old), lines(new));
+        }
+    }
+
+    fn experiments(&mut self, old: &RoutingConfig, new: &RoutingConfig) {
+        for name in old.experiments.keys().chain(new.experiments.keys()).collect::<BTreeSet<_>>() {
+            let lines = |config: &RoutingConfig| -> Option<Lines> {
+                let lines = config.experiments.get(name).map(ExperimentBlock::lines)?;
+                Some(lines.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            };
+            self.keyed(|key| Aspect::Experiment(name.to_string(), key), lines(old), lines(new));
+        }
+    }
+
+    /// Something with a name: what changes key by key, or that it comes or goes.
+    fn keyed(&mut self, aspect: impl Fn(Option<String>) -> Aspect, old: Option<Lines>, new: Option<Lines>) {
+        let whole = |lines: &Lines| {
+            let pairs: Vec<String> = lines.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            pairs.join(", ")
+        };
+        let (Some(old), Some(new)) = (&old, &new) else {
+            self.add(aspect(None), old.as_ref().map(whole), new.as_ref().map(whole));
+            return;
+        };
+        for key in old.iter().chain(new).map(|(key, _)| key).collect::<BTreeSet<_>>() {
+            let value = |lines: &Lines| lines.iter().find(|(k, _)| k == key).map(|(_, value)| value.clone());
+            self.add(aspect(Some(key.clone())), value(old), value(new));
+        }
     }
 
     fn names(&mut self, old: &ModelBlock, new: &ModelBlock) {
@@ -147,6 +193,11 @@ impl Found {
 }
 
 type Rows = Vec<(&'static str, String)>;
+type Lines = Vec<(String, String)>;
+
+fn choice(policy: &Option<Arc<str>>) -> Option<String> {
+    Some(policy.as_deref().unwrap_or(DEFAULT_POLICY).to_owned())
+}
 
 fn shares(block: &ModelBlock) -> BTreeMap<Version, String> {
     let Some(split) = &block.split else {
@@ -161,7 +212,8 @@ fn arms_text(block: &ModelBlock) -> Option<String> {
     block.split.as_ref().filter(|split| split.arms().len() > 1).map(split_text)
 }
 
-fn split_text(split: &Split) -> String {
+/// A split in words: its arms with their shares.
+pub(crate) fn split_text(split: &Split) -> String {
     let total: f64 = split.arms().iter().map(|arm| arm.weight).sum();
     let arms = split.arms().iter().map(|arm| {
         let title = if *arm.name == *arm.version.to_string() { String::new() } else { format!("{:?} ", arm.name) };
@@ -230,17 +282,23 @@ impl fmt::Display for Aspect {
             Self::Names(version, side) => write!(f, "names of the {side} of version {version}"),
             Self::Limit(key) => f.write_str(key),
             Self::Guardrail(key) => write!(f, "guardrail.{key}"),
+            Self::PolicyChoice => f.write_str("policy"),
+            Self::Policy(name, None) => write!(f, "policy {name:?}"),
+            Self::Policy(name, Some(key)) => write!(f, "policy {name:?}: {key}"),
+            Self::Experiment(name, None) => write!(f, "experiment {name:?}"),
+            Self::Experiment(name, Some(key)) => write!(f, "experiment {name:?}: {key}"),
         }
     }
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.model {
-            Some(model) => write!(f, "{model}: ")?,
-            None => f.write_str("defaults: ")?,
-        }
         let aspect = &self.aspect;
+        match (&self.model, aspect) {
+            (Some(model), _) => write!(f, "{model}: ")?,
+            (None, Aspect::Policy(..) | Aspect::Experiment(..)) => {}
+            (None, _) => f.write_str("defaults: ")?,
+        }
         match (&self.before, &self.after) {
             (Some(before), Some(after)) => write!(f, "{aspect} changes from {before} to {after}"),
             (None, Some(after)) => write!(f, "{aspect} is added: {after}"),

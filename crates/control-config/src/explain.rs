@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use base_routing::{Arm, Assignment, Facts, ModelRoute, NoSuchLabel, Rule, Source, SplitId, assign};
+use base_routing::{
+    Arm, Assignment, Experiment, Facts, Membership, ModelRoute, NoSuchLabel, Rule, Source, SplitId, assign,
+};
 use base_types::{Pin, Version};
 
 use crate::compile::percent;
@@ -15,6 +17,8 @@ pub struct Explanation {
     pub assignment: Result<Assignment, NoSuchLabel>,
     /// The rules in order; empty for a pinned request, which meets none.
     pub rules: Vec<RuleCheck>,
+    /// The experiments in order; empty for a pinned request.
+    pub experiments: Vec<ExperimentCheck>,
     /// The sticky key that was found, and where.
     pub sticky: Option<(Source, String)>,
     /// The arms of the split that was drawn from; empty when there was no draw.
@@ -56,6 +60,32 @@ pub struct ConditionCheck {
     pub holds: bool,
 }
 
+/// What became of one experiment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExperimentCheck {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its layer.
+    pub layer: Arc<str>,
+    /// Whether the request is in it.
+    pub outcome: ExperimentOutcome,
+}
+
+/// Whether a request is in an experiment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExperimentOutcome {
+    /// It is, and the experiment's arms decide.
+    Inside,
+    /// It is held out: stable answers.
+    HeldOut,
+    /// Its sticky key is not among the experiment's units.
+    Outside,
+    /// It has no sticky key.
+    NoKey,
+    /// A rule or an earlier experiment had decided.
+    NotReached,
+}
+
 /// One arm of the split that was drawn from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArmShare {
@@ -76,15 +106,34 @@ pub struct ArmShare {
 pub fn explain(route: &ModelRoute, pin: Option<&Pin>, facts: &dyn Facts, draw: u64) -> Explanation {
     let assignment = assign(route, pin, facts, draw);
     if pin.is_some() {
-        return Explanation { assignment, rules: Vec::new(), sticky: None, arms: Vec::new() };
+        let (rules, experiments, sticky, arms) = Default::default();
+        return Explanation { assignment, rules, experiments, sticky, arms };
     }
     let found = |source: &Source| facts.value(source).map(|value| (source.clone(), value.into_owned()));
     let sticky = route.sticky.iter().find_map(found);
     let arms = match &assignment {
-        Ok(Assignment { split: Some(id), key, .. }) => arms(route, *id, key.unwrap_or(draw)),
+        Ok(Assignment { split: Some(id), arm: Some(arm), .. }) => arms(route, *id, *arm),
         _ => Vec::new(),
     };
-    Explanation { assignment, rules: rules(route, facts), sticky, arms }
+    let rules = rules(route, facts);
+    let is_decided = rules.iter().any(|rule| rule.outcome == RuleOutcome::Matched);
+    let experiments = experiments(route, sticky.as_ref().map(|(_, key)| key.as_bytes()), is_decided);
+    Explanation { assignment, rules, experiments, sticky, arms }
+}
+
+fn experiments(route: &ModelRoute, key: Option<&[u8]>, mut is_decided: bool) -> Vec<ExperimentCheck> {
+    let check = |experiment: &Experiment| {
+        let outcome = match (is_decided, key.map(|key| experiment.membership(key))) {
+            (true, _) => ExperimentOutcome::NotReached,
+            (false, None) => ExperimentOutcome::NoKey,
+            (false, Some(Membership::Outside)) => ExperimentOutcome::Outside,
+            (false, Some(Membership::HeldOut)) => ExperimentOutcome::HeldOut,
+            (false, Some(Membership::Inside)) => ExperimentOutcome::Inside,
+        };
+        is_decided |= matches!(outcome, ExperimentOutcome::Inside | ExperimentOutcome::HeldOut);
+        ExperimentCheck { name: experiment.name.clone(), layer: experiment.layer.clone(), outcome }
+    };
+    route.experiments.iter().map(check).collect()
 }
 
 fn rules(route: &ModelRoute, facts: &dyn Facts) -> Vec<RuleCheck> {
@@ -107,18 +156,17 @@ fn rules(route: &ModelRoute, facts: &dyn Facts) -> Vec<RuleCheck> {
     route.rules.iter().map(check).collect()
 }
 
-fn arms(route: &ModelRoute, id: SplitId, draw: u64) -> Vec<ArmShare> {
-    let split = route.split(id);
-    let total: f64 = split.arms().iter().map(|arm| arm.weight).sum();
-    let drawn = &split.pick(draw).name;
-    let share = |arm: &Arm| ArmShare {
+fn arms(route: &ModelRoute, id: SplitId, drawn: usize) -> Vec<ArmShare> {
+    let arms = route.split(id).arms();
+    let total: f64 = arms.iter().map(|arm| arm.weight).sum();
+    let share = |(index, arm): (usize, &Arm)| ArmShare {
         name: arm.name.clone(),
         version: arm.version,
         share: arm.weight / total,
         is_redirected: arm.is_redirected,
-        is_drawn: arm.name == *drawn,
+        is_drawn: index == drawn,
     };
-    split.arms().iter().map(share).collect()
+    arms.iter().enumerate().map(share).collect()
 }
 
 impl Explanation {
@@ -133,6 +181,7 @@ impl Explanation {
             });
         }
         lines.extend(self.sticky.iter().map(|(source, value)| format!("the sticky key is {value:?}, from {source}")));
+        lines.extend(self.experiments.iter().map(ExperimentCheck::sentence));
         for arm in &self.arms {
             let share = percent(arm.share);
             let drawn = if arm.is_drawn { "; the draw falls here" } else { "" };
@@ -144,6 +193,33 @@ impl Explanation {
             Err(error) => error.to_string(),
         });
         lines
+    }
+}
+
+impl ExperimentOutcome {
+    /// The word used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inside => "inside",
+            Self::HeldOut => "held_out",
+            Self::Outside => "outside",
+            Self::NoKey => "no_key",
+            Self::NotReached => "not_reached",
+        }
+    }
+}
+
+impl ExperimentCheck {
+    fn sentence(&self) -> String {
+        let Self { name, layer, outcome } = self;
+        let what = match outcome {
+            ExperimentOutcome::Inside => "has this key: its arms decide",
+            ExperimentOutcome::HeldOut => "holds this key out: stable answers",
+            ExperimentOutcome::Outside => "does not have this key",
+            ExperimentOutcome::NoKey => "needs a sticky key, and the request has none",
+            ExperimentOutcome::NotReached => "is not reached",
+        };
+        format!("experiment {name:?} of layer {layer:?} {what}")
     }
 }
 

@@ -39,6 +39,8 @@ pub struct GatewayConfig {
     pub metrics_aliases: Vec<MetricsAlias>,
     /// `grpc_on_http`: the HTTP listener takes gRPC as well.
     pub grpc_on_http: bool,
+    /// `feedback`: callers may tell what answers were worth.
+    pub feedback: bool,
     /// `http.address`: predictions.
     pub http: SocketAddr,
     /// `grpc.address`: predictions over gRPC.
@@ -61,6 +63,8 @@ pub struct GatewayConfig {
     pub log: LogSettings,
     /// `[webhook]`.
     pub webhook: WebhookSettings,
+    /// `[record]`.
+    pub record: RecordSettings,
 }
 
 /// A server whose names of metrics dashboards may know.
@@ -99,6 +103,8 @@ pub struct RuntimeSettings {
 pub struct EdgeLimits {
     /// `body_bytes`: the largest body.
     pub body_bytes: u64,
+    /// `bodies_bytes`: large bodies held at once, over all connections.
+    pub bodies_bytes: u64,
     /// `header_bytes`: the largest head of a request.
     pub header_bytes: usize,
     /// `connections`: open at once, per listener.
@@ -107,6 +113,8 @@ pub struct EdgeLimits {
     pub header_timeout: Duration,
     /// `body_timeout_ms`: from the end of the head to the end of the body.
     pub body_timeout: Duration,
+    /// `answer_timeout_ms`: who takes nothing of an answer for this long is cut off.
+    pub answer_timeout: Duration,
     /// `idle_timeout_ms`: a connection without a request is closed after this.
     pub idle_timeout: Duration,
     /// `drain_ms`: how long requests in flight may take to finish at shutdown.
@@ -185,6 +193,19 @@ pub struct WebhookSettings {
     pub urls: Vec<String>,
     /// `timeout_ms`: how long one post may take.
     pub timeout: Duration,
+}
+
+/// What is written down in the state directory for later analysis, line by line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordSettings {
+    /// `exposures`: which unit was in which arm of which experiment.
+    pub exposures: bool,
+    /// `outcomes`: how each attempt ended, to replay policies against.
+    pub outcomes: bool,
+    /// `file_bytes`: a file of this size is set aside and another one begun.
+    pub file_bytes: u64,
+    /// `files`: how many of those set aside are kept, of each kind.
+    pub files: u32,
 }
 
 /// Settings that do not go together, once file and flags are merged.
@@ -298,6 +319,7 @@ impl Default for GatewayConfig {
             model_control: false,
             metrics_aliases: Vec::new(),
             grpc_on_http: false,
+            feedback: true,
             http: loopback(8000),
             grpc: loopback(8001),
             metrics: loopback(8002),
@@ -309,6 +331,7 @@ impl Default for GatewayConfig {
             watch: WatchOptions::default(),
             log: LogSettings::default(),
             webhook: WebhookSettings { urls: Vec::new(), timeout: Duration::from_secs(2) },
+            record: RecordSettings { exposures: true, outcomes: false, file_bytes: 64 * MIB, files: 4 },
         }
     }
 }
@@ -317,10 +340,12 @@ impl Default for EdgeLimits {
     fn default() -> Self {
         Self {
             body_bytes: 64 * MIB,
+            bodies_bytes: 1_024 * MIB,
             header_bytes: 32 << 10,
             connections: 4_096,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            answer_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             drain: Duration::from_secs(30),
         }

@@ -34,13 +34,19 @@ pub use compile::{Availability, Compiled, Unroutable, compile, versions_wanted};
 pub use diagnostic::{Code, Diagnostic, Invalid, Parsed, Severity};
 pub use difference::{Aspect, Difference, diff};
 pub use document::FILE_BYTES_MAX;
-pub use explain::{ArmShare, ConditionCheck, Explanation, RuleCheck, RuleOutcome, explain};
+pub use explain::{
+    ArmShare, ConditionCheck, ExperimentCheck, ExperimentOutcome, Explanation, RuleCheck, RuleOutcome, explain,
+};
 pub use gateway::{
     AddressError, AdminSettings, BucketSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings,
-    MetricsAlias, RepositorySettings, RuntimeSettings, SettingError, WebhookSettings, is_bucket, parse_address,
-    parse_gateway,
+    MetricsAlias, RecordSettings, RepositorySettings, RuntimeSettings, SettingError, WebhookSettings, is_bucket,
+    parse_address, parse_gateway,
 };
 
 pub use reference::{File, Row, markdown, reference};
-pub use routing::{Contract, Defaults, MODELS_MAX, ModelBlock, NameMap, Names, RoutingConfig, parse_routing};
+pub use routing::{
+    Allocation, BUILTIN_POLICIES, Contract, DEFAULT_POLICY, Defaults, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock,
+    MODELS_MAX, ModelBlock, NameMap, Names, OnEqual, POLICIES_MAX, Primary, RoutingConfig, builtin_policy,
+    parse_policy, parse_routing, policy_text,
+};
 pub use watch::{FileEvent, FileProblem, WatchError, WatchOptions, Watched, Watcher};

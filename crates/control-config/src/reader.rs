@@ -129,6 +129,25 @@ impl<'a> Item<'a> {
         self.value.as_bool() == Some(false)
     }
 
+    /// Whether the value is a table.
+    pub(crate) fn is_table(&self) -> bool {
+        self.value.as_table().is_some()
+    }
+
+    /// Whether the value is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        self.value.as_array().is_some()
+    }
+
+    /// The digits of a number as they stand in the file; `None` when the value is no number.
+    pub(crate) fn bare_number(&self) -> Option<String> {
+        match self.value {
+            DeValue::Integer(digits) => Some(digits.to_string()),
+            DeValue::Float(float) => Some(float.to_string()),
+            _ => None,
+        }
+    }
+
     /// Any number; not checked for a range.
     pub(crate) fn number(&self, report: &mut Report<'_>) -> Option<f64> {
         let number = match self.value {
@@ -172,6 +191,15 @@ impl<'a> Item<'a> {
     pub(crate) fn list(&self, report: &mut Report<'_>) -> Option<Vec<Item<'a>>> {
         let Some(array) = self.value.as_array() else { return self.wrong_type("a list", report) };
         Some(self.items(array))
+    }
+
+    /// A list whose values are called by their position, counted from 0: `steps[2]`.
+    pub(crate) fn numbered(&self, report: &mut Report<'_>) -> Option<Vec<Item<'a>>> {
+        let mut items = self.list(report)?;
+        for (index, item) in items.iter_mut().enumerate() {
+            item.path = format!("{}[{index}]", self.path);
+        }
+        Some(items)
     }
 
     /// A list, or one value instead of a list of one.

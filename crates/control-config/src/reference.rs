@@ -3,7 +3,11 @@
 use std::fmt::Write;
 
 mod gateway_rows;
+mod rollout_rows;
 mod routing_rows;
+
+const N_ROUTING: usize = routing_rows::ROWS.len() + rollout_rows::ROWS.len();
+static ROUTING: [Row; N_ROUTING] = joined(routing_rows::ROWS, rollout_rows::ROWS);
 
 /// Which file a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +37,7 @@ pub struct Row {
 pub fn reference(file: File) -> &'static [Row] {
     match file {
         File::Gateway => gateway_rows::ROWS,
-        File::Routing => routing_rows::ROWS,
+        File::Routing => &ROUTING,
     }
 }
 
@@ -56,7 +60,7 @@ pub fn markdown(file: File) -> String {
 fn heading(table: &str) -> String {
     let title = match table {
         "" => "Top of the file".to_owned(),
-        table if table.ends_with("rules") || table.ends_with("arms") => format!("`[[{table}]]`"),
+        table if ["rules", "arms", "steps"].iter().any(|list| table.ends_with(list)) => format!("`[[{table}]]`"),
         table => format!("`[{table}]`"),
     };
     format!("\n### {title}\n\n| key | takes | default | |\n|---|---|---|---|\n")
@@ -70,6 +74,17 @@ const fn row(
     says: &'static str,
 ) -> Row {
     Row { table, key, takes, default, says }
+}
+
+/// Both lists, one behind the other.
+const fn joined<const N: usize>(first: &[Row], second: &[Row]) -> [Row; N] {
+    let mut rows = [first[0]; N];
+    let mut index = 0;
+    while index < N {
+        rows[index] = if index < first.len() { first[index] } else { second[index - first.len()] };
+        index += 1;
+    }
+    rows
 }
 
 #[cfg(test)]

@@ -2,32 +2,42 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use base_routing::{Rule, Source, Split};
 use base_serving::ModelLimits;
 use base_types::{Label, ModelName, Stance, Version};
-use control_rollout::Guardrail;
+use control_rollout::{Guardrail, Policy};
 
 use crate::document::{Report, read};
 use crate::reader::{Entry, Section, put};
 use crate::{Code, Invalid, Parsed};
 
+mod comparison;
 mod contracts;
+mod duration;
+mod experiments;
 mod guardrail;
 mod limits;
 mod meaning;
 mod model;
 mod overlap;
+mod places;
+mod policies;
 mod rules;
 mod sources;
+mod toml_text;
 mod versions;
 
 pub use contracts::{Contract, NameMap, Names};
+pub use experiments::{Allocation, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock, OnEqual, Primary};
+pub use policies::{BUILTIN_POLICIES, DEFAULT_POLICY, POLICIES_MAX, builtin_policy, parse_policy, policy_text};
 
 pub(crate) use contracts::side_text;
 pub(crate) use guardrail::guardrail_rows;
 pub(crate) use limits::limit_rows;
 pub(crate) use meaning::rule_text as rule_meaning;
+pub(crate) use policies::policy_lines;
 pub(crate) use versions::default_arm_name;
 
 /// Most models in one file.
@@ -40,6 +50,11 @@ pub struct RoutingConfig {
     pub defaults: Defaults,
     /// The blocks by model.
     pub models: BTreeMap<ModelName, ModelBlock>,
+    /// The rollout policies that the file defines, by name. [`RoutingConfig::named_policy`] knows those that are there by
+    /// themselves as well.
+    pub policies: BTreeMap<Box<str>, Arc<Policy>>,
+    /// The experiments by name.
+    pub experiments: BTreeMap<Box<str>, ExperimentBlock>,
 }
 
 /// `[defaults]`.
@@ -51,6 +66,8 @@ pub struct Defaults {
     pub limits: ModelLimits,
     /// How candidates are judged.
     pub guardrail: Guardrail,
+    /// The rollout policy by name; `None`: [`DEFAULT_POLICY`].
+    pub policy: Option<Arc<str>>,
 }
 
 /// `[models.<name>]`, with the defaults filled in and labels resolved.
@@ -72,6 +89,8 @@ pub struct ModelBlock {
     pub limits: ModelLimits,
     /// How candidates are judged.
     pub guardrail: Guardrail,
+    /// The rollout policy by name; `None`: [`DEFAULT_POLICY`].
+    pub policy: Option<Arc<str>>,
 }
 
 /// Reads routing.toml. `file` is how diagnostics name it. An empty file is valid and names no model.
@@ -88,6 +107,26 @@ impl RoutingConfig {
     /// How the candidates of a model are judged.
     pub fn guardrail(&self, model: &ModelName) -> &Guardrail {
         self.models.get(model).map_or(&self.defaults.guardrail, |block| &block.guardrail)
+    }
+
+    /// How candidates of a model are brought into traffic: the policy's name and the policy.
+    pub fn policy(&self, model: &ModelName) -> (Arc<str>, Arc<Policy>) {
+        let name = self.models.get(model).map_or(&self.defaults.policy, |block| &block.policy);
+        let name = name.clone().unwrap_or_else(|| DEFAULT_POLICY.into());
+        // A name that is not known was refused when the file was read.
+        let policy = self.named_policy(&name).unwrap_or_default();
+        (name, policy)
+    }
+
+    /// A policy by its name: one of the file, or one that is there by itself.
+    pub fn named_policy(&self, name: &str) -> Option<Arc<Policy>> {
+        policies::find(&self.policies, name)
+    }
+
+    /// The experiments on a model by name, in the order in which they are asked.
+    pub fn experiments(&self, model: &ModelName) -> impl Iterator<Item = (&str, &ExperimentBlock)> {
+        let of_model = self.experiments.iter().filter(move |(_, block)| block.model == *model);
+        of_model.map(|(name, block)| (&**name, block))
     }
 
     /// What callers call the inputs and outputs of a version, if that differs from its graph.
@@ -113,8 +152,8 @@ impl RoutingConfig {
 
 impl ModelBlock {
     /// Fingerprint of what the block says about routing: stable, split, rules, sticky and labels. Comments,
-    /// formatting, the order of keys and the scale of weights do not change it, nor do limits, guardrail, names of inputs
-    /// and outputs and the names of rules. The same in every process and build.
+    /// formatting, the order of keys and the scale of weights do not change it, nor do limits, guardrail, policy, names of
+    /// inputs and outputs and the names of rules. The same in every process and build.
     pub fn meaning(&self) -> u64 {
         meaning::fingerprint(self)
     }
@@ -122,13 +161,20 @@ impl ModelBlock {
 
 fn config(mut root: Section<'_>, report: &mut Report<'_>) -> RoutingConfig {
     let mut defaults = Defaults::default();
-    if let Some(mut section) = root.take_section("defaults", report) {
-        put(&mut defaults.sticky, sources::sticky(&mut section, report));
-        limits::read(&mut section, &mut defaults.limits, report);
-        guardrail::read(&mut section, &mut defaults.guardrail, report);
+    let mut section = root.take_section("defaults", report);
+    if let Some(section) = &mut section {
+        put(&mut defaults.sticky, sources::sticky(section, report));
+        limits::read(section, &mut defaults.limits, report);
+        guardrail::read(section, &mut defaults.guardrail, report);
+    }
+    let policies = policies::policies(&mut root, &defaults.guardrail, report);
+    if let Some(mut section) = section {
+        defaults.policy = policies::choice(&mut section, (&policies, &defaults.guardrail), report);
         section.finish(report);
     }
-    defaults.limits.is_windowed = guardrail::is_windowed(&defaults.guardrail);
+    // A rollout may be started with any policy, so that each one's window must find its counts.
+    let has_window = policies.values().any(|policy| policy.guardrail.as_ref().is_some_and(guardrail::is_windowed));
+    defaults.limits.is_windowed = has_window || guardrail::is_windowed(&defaults.guardrail);
     let mut models = BTreeMap::new();
     if let Some(section) = root.take_section("models", report) {
         let span = section.span.clone();
@@ -138,19 +184,26 @@ fn config(mut root: Section<'_>, report: &mut Report<'_>) -> RoutingConfig {
             report.add(span, Code::TooMany, message, None);
         }
         for entry in entries.into_iter().take(MODELS_MAX) {
-            models.extend(named_block(&entry, &defaults, report));
+            models.extend(named_block(&entry, (&defaults, &policies), report));
         }
     }
+    models.values_mut().for_each(|block| block.limits.is_windowed |= has_window);
+    let known = experiments::Known { models: &models, defaults: &defaults };
+    let experiments = experiments::experiments(&mut root, &known, report);
     root.finish(report);
-    RoutingConfig { defaults, models }
+    RoutingConfig { defaults, models, policies, experiments }
 }
 
-fn named_block(entry: &Entry<'_>, defaults: &Defaults, report: &mut Report<'_>) -> Option<(ModelName, ModelBlock)> {
+fn named_block(
+    entry: &Entry<'_>,
+    around: (&Defaults, &policies::Policies),
+    report: &mut Report<'_>,
+) -> Option<(ModelName, ModelBlock)> {
     let name = ModelName::new(entry.key);
     if let Err(error) = &name {
         report.add(entry.key_span.clone(), Code::BadName, error.to_string(), None);
     }
-    let block = model::block(entry.item.section(report)?, defaults, report);
+    let block = model::block(entry.item.section(report)?, around, report);
     Some((name.ok()?, block))
 }
 

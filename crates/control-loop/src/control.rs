@@ -8,20 +8,21 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
-use base_serving::{ChangeKind, ChangeRequest, Changed, Judge, SnapshotCell};
+use base_serving::{ChangeKind, ChangeRequest, Changed, FeedbackSink, Judge, SnapshotCell};
 use base_types::{Change, Clock, Digest, Generation, ModelName, Version};
 use control_config::{Diagnostic, WatchError, WatchOptions, Watched, Watcher};
-use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row};
+use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row, Trials};
 use control_registry::repository::{ScanOptions, scan};
+use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tracing::error;
 
 use crate::change::{self, MemoryOrder};
 use crate::load::{LoadContext, Loader, LoaderJob};
-use crate::order::{Done, Operation, Order, Refused, refuse};
+use crate::order::{Done, Operation, Order, Refused, RolloutOrder, refuse};
 use crate::recorder::{Job, Recorder};
-use crate::recover::{note_crashes, recover};
+use crate::recover::{note_crashes, note_load_crashes, recover};
 use crate::tick::RESERVE;
 use crate::turn::{Core, Event, turn};
 use crate::webhook::Webhook;
@@ -29,6 +30,8 @@ use crate::{load, view};
 
 /// Events waiting for the control thread. Loads and file changes wait for room, orders are refused.
 const EVENTS_MAX: usize = 256;
+/// Rows of the journal that a report is made from.
+const LIFE_ROWS_MAX: usize = 1_000;
 /// Versions waiting to be loaded or freed; what finds no room is asked for again at the next look. The control thread
 /// never waits for the loader, because the loader may be waiting for it.
 const LOADER_JOBS_MAX: usize = 4096;
@@ -120,7 +123,9 @@ impl Control {
         connections: Connections,
     ) -> Result<Self, ControlError> {
         let Connections { cell, metrics, clock, started, loader, crashed } = connections;
-        let (crashes, changes) = note_crashes(&recovered, &crashed);
+        let (crashes, mut changes) = note_crashes(&recovered, &crashed);
+        let (load_crashes, noted) = note_load_crashes(&recovered);
+        changes.extend(noted);
         for (key, json) in changes {
             let noted = match json {
                 Some(json) => journal.checkpoint(&key, &json),
@@ -136,6 +141,7 @@ impl Control {
         // A repository that cannot be read at start is a mistake to be told, not an empty one.
         scan(&settings.repository, &settings.scan, clock.unix_ms())?;
         let trials = journal.trials();
+        recovered.interrupted_loads.iter().try_for_each(|(digest, _)| trials.end_load(digest))?;
         let reserved = recovered.generation_floor.0 + RESERVE;
         // A full disk must not keep the gateway from starting; the next tick tries again.
         let reserved = match journal.reserve_generations(Generation(reserved)) {
@@ -148,7 +154,7 @@ impl Control {
         threads.push(thread);
         let (webhook, thread) = Webhook::start(settings.webhooks.clone(), settings.webhook_timeout, metrics.clone())?;
         threads.extend(thread);
-        let (state, entries) = recover(&recovered, crashes, clock.unix_ms());
+        let (state, entries) = recover(&recovered, (crashes, load_crashes), clock.unix_ms());
         match recorder.now(entries.clone(), None) {
             Ok(_) => recovered.pending_quarantines.iter().try_for_each(|digest| trials.finish(digest))?,
             // What is known is in force, and the markers stay; the entries are kept until the disk takes them.
@@ -182,7 +188,7 @@ impl Control {
         });
         let known = core.first_routing(core.settings.routing.as_ref(), recovered.accepted_routing.as_deref())?;
         let watcher = watch_routing(&core, known, &events)?;
-        threads.push(spawn_loader(&core, loader, jobs, events.clone())?);
+        threads.push(spawn_loader(&core, (loader, trials), jobs, events.clone())?);
         let (tell_started, is_started) = watch::channel(false);
         let turning = core.clone();
         let thread = std::thread::Builder::new().name("control".to_owned());
@@ -202,7 +208,11 @@ impl Control {
 
     /// Has an order carried out.
     pub async fn order(&self, order: Order) -> Result<Done, Refused> {
-        if matches!(order.operation, Operation::Rollback { .. }) {
+        let is_safe = matches!(
+            order.operation,
+            Operation::Rollback { .. } | Operation::Rollout(RolloutOrder::Abort { .. })
+        );
+        if is_safe {
             // Toward safety nothing is waited for: not for the control thread, which may be waiting for the disk.
             let core = self.core.clone();
             let done = tokio::task::spawn_blocking(move || core.carry_out(&order)).await;
@@ -226,6 +236,70 @@ impl Control {
         // The runtime is asked without the lock: it may be busy.
         view::fill_memory(&mut status, &loaded);
         status
+    }
+
+    /// The last rollout of a model, under way or over.
+    pub fn rollout(&self, model: &ModelName) -> Option<view::rollout::RolloutStatus> {
+        view::rollout::of(&self.core.lock(), model, self.core.clock.unix_ms())
+    }
+
+    /// The report of a rollout that is over, `None` for the last one: as JSON, and in Markdown. Blocks.
+    pub fn rollout_report(&self, model: &ModelName, number: Option<u32>) -> Result<(Value, String), Refused> {
+        let missing = || Refused { code: "no_report", message: format!("{model} has no such rollout that is over") };
+        let number = number.or_else(|| self.core.lock().decisions.rollouts.get(model).map(|r| r.number));
+        let number = number.ok_or_else(missing)?;
+        let rows = self.life(model)?;
+        let report = |row: &Row| {
+            let is_end = row.entry.action == Action::RolloutEnded;
+            let json = row.entry.evidence_json.as_deref().filter(|_| is_end)?;
+            let report: Value = serde_json::from_str(json).ok()?;
+            (report["rollout"]["number"] == number).then_some(report)
+        };
+        let report = rows.iter().rev().find_map(report).ok_or_else(missing)?;
+        let time = |key: &str| report["rollout"][key].as_u64().unwrap_or_default();
+        let (began, ended) = (time("started_unix_ms"), time("ended_unix_ms"));
+        let life: Vec<Row> =
+            rows.into_iter().filter(|row| (began..=ended + 1).contains(&row.entry.at_unix_ms)).collect();
+        let markdown = crate::rollout::report::markdown(model.as_str(), &report, &life);
+        Ok((report, markdown))
+    }
+
+    /// What the journal says of a model, oldest first, as far back as its bound goes.
+    fn life(&self, model: &ModelName) -> Result<Vec<Row>, Refused> {
+        let query = HistoryQuery { model: Some(model.clone()), limit: Some(LIFE_ROWS_MAX), ..HistoryQuery::default() };
+        let rows = self.core.recorder.history(query);
+        let mut rows = rows.map_err(|error| Refused { code: "journal", message: error.to_string() })?;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// Examples of requests that the shadowed candidate of a model answered otherwise than stable, oldest first.
+    pub fn disagreements(&self, model: &ModelName) -> Vec<Value> {
+        let state = self.core.lock();
+        let watches: Vec<_> =
+            state.models.get(model).into_iter().flat_map(|m| m.trials.values()).flat_map(|t| t.watches.clone()).collect();
+        drop(state);
+        watches.iter().flat_map(|watch| watch.examples()).map(|example| view::example::of(&example)).collect()
+    }
+
+    /// Every experiment under way, with what its numbers say.
+    pub fn experiments(&self) -> Vec<Value> {
+        let state = self.core.lock();
+        let of_model = |(name, model): (&ModelName, &crate::state::Model)| {
+            let each = |(key, running): (&Arc<str>, &_)| view::experiment::of(key, name.as_str(), running);
+            model.experiments.iter().map(each).collect::<Vec<_>>()
+        };
+        state.models.iter().flat_map(of_model).collect()
+    }
+
+    /// Requests of a model in a second, lately.
+    pub fn requests_per_second(&self, model: &ModelName) -> Option<f64> {
+        crate::rollout::requests_per_second(self.core.lock().models.get(model)?)
+    }
+
+    /// Takes feedback, for the data plane.
+    pub fn feedback(&self) -> Arc<dyn FeedbackSink> {
+        self.core.clone()
     }
 
     /// Whether there is such a model.
@@ -309,7 +383,7 @@ fn watch_routing(
 
 fn spawn_loader(
     core: &Arc<Core>,
-    loader: Arc<dyn Loader>,
+    (loader, trials): (Arc<dyn Loader>, Trials),
     jobs: Receiver<LoaderJob>,
     events: SyncSender<Event>,
 ) -> std::io::Result<JoinHandle<()>> {
@@ -321,6 +395,7 @@ fn spawn_loader(
         metrics: core.metrics.clone(),
         clock: core.clock.clone(),
         is_barred: Box::new(move |digest| barred.lock().decisions.quarantine.contains_key(&digest)),
+        trials,
         events,
     };
     std::thread::Builder::new().name("loader".to_owned()).spawn(move || load::work(&context, &jobs))

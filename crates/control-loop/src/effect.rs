@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use base_serving::Snapshot;
-use base_types::{Change, Digest, ModelName, Version, VersionId};
-use control_registry::journal::{Action, Entry};
+use base_types::{Change, Digest, ModelName, Rollout, Version, VersionId};
+use control_registry::journal::{Action as JournalAction, Entry};
+use control_rollout::rollout::Action;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::recorder::Job;
+use crate::rollout::report;
 use crate::state::{checkpoint_key, crash_key};
 use crate::turn::Core;
 
@@ -26,6 +28,14 @@ pub(crate) struct RolledBack {
     pub(crate) generation: u64,
     pub(crate) changes: Vec<Change>,
     pub(crate) actor: String,
+    /// The rollout that ended with it.
+    pub(crate) rollout: Option<EndedRollout>,
+}
+
+/// A rollout that is over, and what it has to tell.
+pub(crate) struct EndedRollout {
+    pub(crate) rollout: Box<Rollout>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// Something to do once the lock is released.
@@ -70,7 +80,7 @@ impl Core {
                 for key in [checkpoint_key(&model, digest), crash_key(digest)] {
                     self.recorder.later(Job::Checkpoint { key, json: None });
                 }
-                for rule in crate::evidence::RULES {
+                for rule in crate::evidence::rule_words() {
                     self.metrics.clear_rule(&model, version, rule);
                 }
             }
@@ -83,7 +93,7 @@ impl Core {
                 let entry = Entry {
                     reason: Some(format!("{verdict}: {text}")),
                     evidence_json: Some(evidence.to_string()),
-                    ..self.entry_about("guardrail", Action::Verdict, &id)
+                    ..self.entry_about("guardrail", JournalAction::Verdict, &id)
                 };
                 self.recorder.later(Job::Append(Box::new(entry)));
             }
@@ -92,7 +102,7 @@ impl Core {
     }
 
     fn perform_rollback(&self, rolled_back: RolledBack) {
-        let RolledBack { id, digest, stable, cause, reason, evidence, before, after, generation, changes, actor } =
+        let RolledBack { id, digest, stable, cause, reason, evidence, before, after, generation, changes, actor, rollout } =
             rolled_back;
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
@@ -109,16 +119,26 @@ impl Core {
             reason: Some(reason),
             evidence_json: Some(evidence.to_string()),
             changes,
-            ..self.entry_about(&actor, Action::RolledBack, &id)
+            ..self.entry_about(&actor, JournalAction::RolledBack, &id)
         };
         let is_quarantined = entry.changes.iter().any(|c| matches!(c, Change::Quarantined { .. }));
         // The marker stands for a quarantine, so a rollback without one goes without.
+        let ended = rollout.as_ref().map(|ended| Entry {
+            digest: Some(digest),
+            reason: Some(ended.rollout.note.to_string()),
+            evidence_json: Some(report::of(&ended.rollout, Some(evidence)).to_string()),
+            ..self.entry_about(&actor, JournalAction::RolloutEnded, &id)
+        });
         let entry = Box::new(entry);
         self.recorder.later(if is_quarantined { Job::RolledBack(digest, entry) } else { Job::Append(entry) });
+        if let (Some(entry), Some(EndedRollout { rollout, actions })) = (ended, rollout) {
+            self.recorder.later(Job::Append(Box::new(entry)));
+            self.follow_up(&id.model, &rollout, actions, &actor);
+        }
     }
 
     /// An entry about a version, as of now.
-    pub(crate) fn entry_about(&self, actor: &str, action: Action, id: &VersionId) -> Entry {
+    pub(crate) fn entry_about(&self, actor: &str, action: JournalAction, id: &VersionId) -> Entry {
         let digest = self.lock().entry(id).and_then(|e| e.digest);
         let (model, version) = (Some(id.model.clone()), Some(id.version));
         Entry { model, version, digest, ..Entry::new(self.clock.unix_ms(), actor, action) }

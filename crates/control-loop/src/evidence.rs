@@ -1,34 +1,34 @@
-//! Evidence and checkpoints as JSON: for the journal, the log, webhooks and the API. Everything a person needs to
-//! compute a verdict again is in it.
+//! Evidence as JSON: for the journal, the log, webhooks and the API. Everything a person needs to compute a verdict
+//! again is in it.
 
-use base_types::Digest;
 use control_rollout::{
-    ArmCheckpoint, Cause, Checkpoint, CrashCounts, Evidence, Findings, Interval, RelativeCheckpoint, RuleEvidence,
-    ShareTally, Successes,
+    ArmTotals, Basis, Cause, CrashCounts, Evidence, Grounds, Interval, Rule, RuleEvidence, ShareTally, ShareTotals,
+    SteadyEvidence,
 };
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::state::{OpenTrial, StoredTrial};
+use crate::state::OpenTrial;
 
-/// The rules shown as metrics of a trial.
-pub(crate) const RULES: [&str; 5] = ["limit", "relative", "stable_limit", "all", "promotion"];
+/// What is shown of a trial beside its rules.
+const SUMS: [&str; 2] = ["all", "promotion"];
+
+/// The words under which a trial's evidence may stand in metrics.
+pub(crate) fn rule_words() -> impl Iterator<Item = &'static str> {
+    Rule::ALL.into_iter().map(Rule::as_str).chain(SUMS)
+}
 
 /// `(rule, log_e, threshold)` of everything a trial shows.
-pub(crate) fn rules(evidence: &Evidence) -> [(&'static str, f64, f64); 5] {
-    let Findings { limit, relative, stable_limit, log_e, threshold, .. } = evidence.findings;
-    [
-        (RULES[0], limit.log_e, limit.threshold),
-        (RULES[1], relative.log_e, relative.threshold),
-        (RULES[2], stable_limit.log_e, stable_limit.threshold),
-        (RULES[3], log_e, threshold),
-        (RULES[4], evidence.proof.log_e, evidence.proof.threshold),
-    ]
+pub(crate) fn rules(evidence: &Evidence) -> Vec<(&'static str, f64, f64)> {
+    let findings = &evidence.findings;
+    let mut rules: Vec<_> = findings.all().map(|rule| (rule.rule.as_str(), rule.log_e, rule.threshold)).collect();
+    rules.push((SUMS[0], findings.log_e, findings.threshold));
+    rules.push((SUMS[1], evidence.proof.log_e, evidence.proof.threshold));
+    rules
 }
 
 /// A trial's evidence; with the cause, when there was a verdict.
 pub(crate) fn of_trial(open: &OpenTrial, cause: Option<&Cause>) -> Value {
-    let mut value = of_evidence(&open.trial.evidence(open.successes()));
+    let mut value = of_evidence(&open.evidence());
     if let Some(fields) = value.as_object_mut() {
         fields.insert("candidate".into(), open.candidate.id.version.get().into());
         fields.insert("stable".into(), open.stable.id.version.get().into());
@@ -41,9 +41,12 @@ pub(crate) fn of_trial(open: &OpenTrial, cause: Option<&Cause>) -> Value {
 }
 
 fn of_evidence(evidence: &Evidence) -> Value {
-    let interval = |i: &Interval| json!({ "low": i.low, "high": i.high });
+    let proofs = evidence.proofs.iter().map(|(of, proof)| {
+        json!({ "of": of.as_str(), "log_e": proof.log_e, "threshold": proof.threshold, "proven": proof.is_proven,
+            "clean_requests_needed": proof.clean_requests_needed })
+    });
     json!({
-        "rules": evidence.findings.rules().map(of_rule),
+        "rules": evidence.findings.all().map(of_rule).collect::<Vec<_>>(),
         "all_rules": { "log_e": evidence.findings.log_e, "threshold": evidence.findings.threshold,
             "tripped": evidence.findings.is_tripped },
         "shares": evidence.shares.iter().map(of_share).collect::<Vec<_>>(),
@@ -51,115 +54,84 @@ fn of_evidence(evidence: &Evidence) -> Value {
             "proven": evidence.proof.is_proven, "clean_requests_needed": evidence.proof.clean_requests_needed },
         "fault_rate": { "candidate": interval(&evidence.candidate_interval),
             "stable": interval(&evidence.stable_interval) },
+        "proofs": proofs.collect::<Vec<_>>(),
+        "counts": of_basis(&evidence.basis),
+        "drift": evidence.drift.map(|d| json!({ "psi": d.psi, "jensen_shannon": d.jensen_shannon,
+            "kolmogorov_smirnov": d.kolmogorov_smirnov })),
         "crashes": { "exits": evidence.crashes.exits, "requests": evidence.crashes.requests },
     })
 }
 
+fn interval(interval: &Interval) -> Value {
+    json!({ "low": interval.low, "high": interval.high, "alpha": interval.alpha })
+}
+
 fn of_rule(rule: &RuleEvidence) -> Value {
+    let (bad, good) = rule.rule.counts();
     json!({ "rule": rule.rule.as_str(), "weight": rule.weight, "faults": rule.faults, "others": rule.others,
+        "counts": format!("{} {bad}, {} {good}", rule.faults, rule.others),
         "log_plain": rule.log_plain, "log_restart": rule.log_restart, "horizon": rule.horizon,
         "stage_budget": rule.stage_budget, "log_e": rule.log_e, "threshold": rule.threshold,
-        "tripped": rule.is_tripped })
+        "tripped": rule.is_tripped, "on_failure": rule.on_failure.as_str(),
+        "interval": rule.interval.as_ref().map(interval) })
 }
 
 fn of_share(tally: &ShareTally) -> Value {
     json!({ "share": tally.share, "candidate_faults": tally.candidate_faults, "stable_faults": tally.stable_faults })
 }
 
+/// The counts behind the rules that are judged from totals.
+fn of_basis(basis: &Basis) -> Value {
+    let loss = basis.loss.as_ref().map(|loss| {
+        json!({ "mean_difference": loss.mean_difference, "stakes": loss.stakes, "log_capital": loss.log_capital })
+    });
+    json!({
+        "by_share": basis.shares.iter().map(of_totals).collect::<Vec<_>>(),
+        "over": { "totals": of_totals(&basis.over.totals), "drift_log_e": basis.over.drift_log_e,
+            "sample_ratio_log_e": basis.over.sample_ratio_log_e },
+        "shadow": { "compared": basis.shadow.compared, "disagreed": basis.shadow.disagreed,
+            "faults": basis.shadow.faults },
+        "frozen": { "latency_quantiles": basis.frozen.latency_quantiles,
+            "latency_seconds": basis.frozen.latency_seconds, "decile_edges": basis.frozen.decile_edges },
+        "loss": loss,
+    })
+}
+
+fn of_totals(totals: &ShareTotals) -> Value {
+    json!({ "share": totals.share, "candidate": of_arm(&totals.candidate), "stable": of_arm(&totals.stable) })
+}
+
+fn of_arm(arm: &ArmTotals) -> Value {
+    let n_bins = arm.bins.iter().rposition(|n| *n > 0).map_or(0, |last| last + 1);
+    json!({ "assigned": arm.assigned, "ok": arm.ok, "faults": arm.faults, "timed": arm.timed, "slow": arm.slow,
+        "slow_at": arm.slow_at, "bins": arm.bins[..n_bins], "labels": arm.labels, "mistakes": arm.mistakes })
+}
+
 fn of_cause(cause: &Cause) -> Value {
     match cause {
-        Cause::Evidence(grounds) | Cause::SharedIncident(grounds) => json!({
-            "rule": grounds.rule.as_str(), "share": grounds.share, "rules": grounds.findings.rules().map(of_rule),
-            "log_e": grounds.findings.log_e, "threshold": grounds.findings.threshold,
-            "shares": grounds.shares.iter().map(of_share).collect::<Vec<_>>() }),
+        Cause::Evidence(grounds) | Cause::SharedIncident(grounds) => of_grounds(grounds),
         Cause::Window(breach) => json!({
             "rule": breach.rule.as_str(), "value": breach.value, "bound": breach.bound,
             "requests": breach.totals.requests, "faults": breach.totals.faults,
             "latency_seconds": breach.totals.latency_seconds, "window_seconds": breach.window.seconds }),
-        Cause::CrashLoop(crashes) => json!({ "exits": crashes.exits, "requests": crashes.requests }),
+        Cause::CrashLoop(CrashCounts { exits, requests }) => json!({ "exits": exits, "requests": requests }),
+        Cause::SteadyState(evidence) => of_steady(evidence),
     }
 }
 
-/// A checkpoint as stored. Its fields are the trial's own; names stay put, because files outlive programs.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    stable: String,
-    since_unix_ms: u64,
-    limit: f64,
-    tolerate_ratio: f64,
-    candidate_arm: StoredArm,
-    stable_arm: StoredArm,
-    relative_faults: [u64; 2],
-    log_products: Vec<f64>,
-    log1p_restart: Vec<f64>,
-    shares: Vec<(f64, u64, u64)>,
-    pending: [u64; 2],
-    crashes: [u64; 2],
-    is_shared_incident: bool,
+fn of_grounds(grounds: &Grounds) -> Value {
+    json!({
+        "rule": grounds.rule.as_str(), "share": grounds.share,
+        "rules": grounds.findings.all().map(of_rule).collect::<Vec<_>>(),
+        "log_e": grounds.findings.log_e, "threshold": grounds.findings.threshold,
+        "shares": grounds.shares.iter().map(of_share).collect::<Vec<_>>(),
+        "counts": of_basis(&grounds.basis) })
 }
 
-#[derive(Serialize, Deserialize)]
-struct StoredArm {
-    faults: u64,
-    successes: u64,
-    log1p_restart: Vec<f64>,
-    erring_keys: Vec<u64>,
-}
-
-/// A trial's state, to be stored.
-pub(crate) fn checkpoint_json(open: &OpenTrial) -> String {
-    let c = open.trial.checkpoint(open.successes());
-    let arm = |a: ArmCheckpoint| StoredArm {
-        faults: a.faults,
-        successes: a.successes,
-        log1p_restart: a.log1p_restart,
-        erring_keys: a.erring_keys,
-    };
-    let stored = Stored {
-        stable: open.stable.digest.to_string(),
-        since_unix_ms: open.since_unix_ms,
-        limit: c.limit,
-        tolerate_ratio: c.tolerate_ratio,
-        candidate_arm: arm(c.candidate),
-        stable_arm: arm(c.stable),
-        relative_faults: [c.relative.candidate_faults, c.relative.stable_faults],
-        log_products: c.relative.log_products,
-        log1p_restart: c.relative.log1p_restart,
-        shares: c.relative.shares.iter().map(|s| (s.share, s.candidate_faults, s.stable_faults)).collect(),
-        pending: [c.pending.candidate, c.pending.stable],
-        crashes: [c.crashes.exits, c.crashes.requests],
-        is_shared_incident: c.is_shared_incident,
-    };
-    // Plain numbers and a text: there is nothing that could fail to be written.
-    serde_json::to_string(&stored).unwrap_or_default()
-}
-
-/// Reads a stored checkpoint; `None` when it is not one: evidence is lost then, nothing else.
-pub(crate) fn parse_checkpoint(json: &str) -> Option<StoredTrial> {
-    let s: Stored = serde_json::from_str(json).ok()?;
-    let arm = |a: StoredArm| ArmCheckpoint {
-        faults: a.faults,
-        successes: a.successes,
-        log1p_restart: a.log1p_restart,
-        erring_keys: a.erring_keys,
-    };
-    let share = |(share, candidate_faults, stable_faults)| ShareTally { share, candidate_faults, stable_faults };
-    let stable: Digest = s.stable.parse().ok()?;
-    let checkpoint = Checkpoint {
-        limit: s.limit,
-        tolerate_ratio: s.tolerate_ratio,
-        candidate: arm(s.candidate_arm),
-        stable: arm(s.stable_arm),
-        relative: RelativeCheckpoint {
-            candidate_faults: s.relative_faults[0],
-            stable_faults: s.relative_faults[1],
-            log_products: s.log_products,
-            log1p_restart: s.log1p_restart,
-            shares: s.shares.into_iter().map(share).collect(),
-        },
-        pending: Successes { candidate: s.pending[0], stable: s.pending[1] },
-        crashes: CrashCounts { exits: s.crashes[0], requests: s.crashes[1] },
-        is_shared_incident: s.is_shared_incident,
-    };
-    Some(StoredTrial { checkpoint, stable, since_unix_ms: s.since_unix_ms })
+/// What the watch over a promoted version says.
+pub(crate) fn of_steady(evidence: &SteadyEvidence) -> Value {
+    json!({ "rule": "steady_state", "limit": evidence.limit, "faults": evidence.faults,
+        "successes": evidence.successes, "log_restart": evidence.log_restart, "threshold": evidence.threshold,
+        "tripped": evidence.is_tripped, "on_failure": evidence.on_failure.as_str(),
+        "interval": interval(&evidence.interval) })
 }

@@ -12,6 +12,8 @@ use tracing::{info, warn};
 use crate::effect::Effect;
 use crate::load::{LoadResult, Shown};
 use crate::reconcile::refuse;
+use crate::recorder::Job;
+use crate::state::load_crash_key;
 use crate::turn::Core;
 
 impl Core {
@@ -73,9 +75,13 @@ impl Core {
             entry.serving = Some(version.clone());
             entry.shown = shown;
         }
+        let was_suspect = state.load_crashes.remove(&digest).is_some();
         self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
         self.perform(effects);
+        if was_suspect {
+            self.recorder.later(Job::Checkpoint { key: load_crash_key(digest), json: None });
+        }
         version.metrics.set_memory(version.runner.memory());
         self.metrics.set_load_seconds(&id.model, id.version, took.as_secs_f64());
         info!(version = %id, digest = digest.short(), took_ms = took.as_millis() as u64, "version ready");

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use base_routing::SplitId;
 use base_serving::{Attempt, FaultReport, Judge, Rerun, ServingVersion};
 use base_types::{Change, Digest, ModelName, Phase, Quarantine, Stance, Version, VersionId};
-use control_rollout::{Arm, Cause, Count, Decision, FaultEvent, Grounds, Verdict, WindowTotals, decide};
+use control_rollout::rollout::Trip;
+use control_rollout::{
+    Arm, Blame, Cause, Count, Decision, FaultEvent, Grounds, OnFailure, Rule, Verdict, WindowTotals, decide,
+};
 
 use crate::effect::{Effect, RolledBack};
 use crate::evidence;
+use crate::rollout::Ended;
 use crate::state::{OpenTrial, State};
 use crate::turn::Core;
 
@@ -17,6 +21,7 @@ impl Judge for Core {
         let mut effects = Vec::new();
         let mut state = self.lock();
         self.weigh(&mut state, report, &mut effects);
+        self.watch_stable(&mut state, report, &mut effects);
         drop(state);
         self.perform(effects);
     }
@@ -82,9 +87,34 @@ impl Core {
             Decision::None => {}
             Decision::RollBack(cause) => self.roll_back(state, name, candidate, &cause, effects),
             Decision::WouldRollBack(cause) => {
-                tell_once(open, name, "would_roll_back", cause.to_string(), effects);
+                tell_once(open, name, ("would_roll_back", cause.as_str()), cause.to_string(), effects);
             }
-            Decision::Hold(grounds) | Decision::Alert(grounds) => tell_grounds(open, name, &grounds, effects),
+            Decision::Hold(grounds) => tell_once(open, name, (grounds.as_str(), ""), grounds.to_string(), effects),
+            Decision::Pause(grounds) => self.trip(state, (name, candidate), (OnFailure::Pause, &grounds), effects),
+            Decision::Alert(grounds) if grounds.blame != Blame::Candidate => {
+                tell_once(open, name, (grounds.as_str(), ""), grounds.to_string(), effects);
+            }
+            Decision::Alert(grounds) => self.trip(state, (name, candidate), (OnFailure::Alert, &grounds), effects),
+            Decision::Observe(grounds) => self.trip(state, (name, candidate), (OnFailure::Observe, &grounds), effects),
+        }
+    }
+
+    /// A rule convicts that moves no traffic: it is told, and the rollout under way takes it in at its next turn.
+    fn trip(
+        &self,
+        state: &mut State,
+        (name, candidate): (&ModelName, Version),
+        (on_failure, grounds): (OnFailure, &Grounds),
+        effects: &mut Vec<Effect>,
+    ) {
+        let is_rolled_out = state.rollout(name).is_some_and(|rollout| rollout.candidate == candidate);
+        let Some(model) = state.models.get_mut(name) else { return };
+        let (rule, text) = (grounds.rule.as_str(), grounds.to_string());
+        if let Some(live) = model.live.as_mut().filter(|_| is_rolled_out) {
+            live.trip(Trip { rule: rule.into(), text: text.as_str().into(), on_failure });
+        }
+        if let Some(open) = model.trials.get_mut(&candidate) {
+            tell_once(open, name, (on_failure.as_str(), rule), text, effects);
         }
     }
 
@@ -136,7 +166,10 @@ impl Core {
         let evidence = evidence::of_trial(open, Some(cause));
         let stable = open.stable.id.version;
         let before = describe(state, name);
-        let changes = self.bar(state, &id, digest, cause.as_str());
+        let mut changes = self.bar(state, &id, digest, cause.as_str());
+        let text = cause.to_string();
+        let ended = Ended::Rule { rule: cause.as_str(), text: &text };
+        let rollout = self.end_rollout(state, (name, candidate), ended, &mut changes);
         self.metrics.rolled_back(name, cause.as_str());
         Some(Box::new(RolledBack {
             id,
@@ -150,6 +183,7 @@ impl Core {
             generation: state.generation + 1,
             changes,
             actor: "guardrail".to_owned(),
+            rollout,
         }))
     }
 
@@ -182,18 +216,21 @@ fn count(report: &FaultReport<'_>) -> Count {
         // not at all where callers cannot be told apart: one of them could convict a healthy candidate.
         (Rerun::None, _) if model.limits.has_fallback && !is_stable && assignment.key.is_none() => Count::Nothing,
         (_, None) => Count::LimitOnly,
+        // Who is held out of an experiment is in none of the arms that are compared.
+        (_, Some(_)) if assignment.is_held_out => Count::LimitOnly,
         (_, Some(_)) => Count::All,
     }
 }
 
-fn tell_grounds(open: &mut OpenTrial, name: &ModelName, grounds: &Grounds, effects: &mut Vec<Effect>) {
-    let is_shared = grounds.rule == control_rollout::Rule::Limit;
-    let verdict = if is_shared { "shared_incident" } else { "stable_ill" };
-    tell_once(open, name, verdict, grounds.to_string(), effects);
-}
-
-fn tell_once(open: &mut OpenTrial, name: &ModelName, verdict: &'static str, text: String, effects: &mut Vec<Effect>) {
-    if open.told.insert(verdict) {
+/// Tells a verdict that moves no traffic, each by its word and rule once in a trial.
+fn tell_once(
+    open: &mut OpenTrial,
+    name: &ModelName,
+    (verdict, rule): (&'static str, &str),
+    text: String,
+    effects: &mut Vec<Effect>,
+) {
+    if open.told.insert(format!("{verdict}/{rule}")) {
         let evidence = evidence::of_trial(open, None);
         let id = open.candidate.id.clone();
         effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });

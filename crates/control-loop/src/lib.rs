@@ -9,16 +9,19 @@
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
 //! Reading order: `state`, `contract`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
-//! `change`, `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
+//! `rollout`, `change`, `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
 
 mod admissible;
 mod change;
+mod checkpoint;
 mod configure;
 mod contract;
 mod control;
 mod declare;
 mod effect;
 mod evidence;
+mod experiment;
+mod feedback;
 mod first;
 mod install;
 mod judge;
@@ -28,16 +31,21 @@ mod order;
 mod publish;
 mod reconcile;
 mod recorder;
+mod records;
 mod recover;
 mod retire;
+mod rollout;
 mod sample;
 mod state;
+mod steady;
 mod tick;
 mod turn;
 pub mod view;
 mod warm_up;
+mod watching;
 mod webhook;
 
 pub use control::{Connections, Control, ControlError, Settings};
 pub use load::Loader;
-pub use order::{Done, Operation, Order, Refused};
+pub use records::{Exposures, Outcomes};
+pub use order::{Done, Operation, Order, Refused, RolloutOrder};

@@ -13,13 +13,14 @@ use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion, VersionS
 use base_types::{Clock, Digest, Signature, TensorSpec, VersionId};
 use control_config::NameMap;
 use control_registry::Limits;
+use control_registry::journal::Trials;
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::{Stamp, read_version, read_warmup};
 use tracing::{debug, warn};
 
 use crate::sample::samples;
 use crate::turn::Event;
-use crate::warm_up::{WarmUp, warm_up};
+use crate::warm_up::{RUNS, WarmUp, warm_up};
 
 /// What turns bytes into something that runs. Wired up by the composition root.
 pub trait Loader: Send + Sync {
@@ -92,6 +93,8 @@ pub(crate) struct LoadContext {
     pub(crate) clock: Arc<dyn Clock>,
     /// Asks whether a digest is quarantined, so that its content is not even loaded.
     pub(crate) is_barred: Box<dyn Fn(Digest) -> bool + Send>,
+    /// Remembers what is being loaded, should it take the process with it.
+    pub(crate) trials: Trials,
     pub(crate) events: SyncSender<Event>,
 }
 
@@ -137,7 +140,14 @@ fn take_up(context: &LoadContext, request: &LoadRequest) -> LoadResult {
     if request.is_check || (context.is_barred)(digest) {
         return LoadResult::Same(digest);
     }
-    match load(context, request, &files.artifact, digest) {
+    if let Err(error) = context.trials.begin_load(&digest, id) {
+        warn!(%error, "should this load end the process, it will not be known which one it was");
+    }
+    let loaded = load(context, request, &files.artifact, digest);
+    if let Err(error) = context.trials.end_load(&digest) {
+        warn!(%error, "an unclean end would be charged to this load");
+    }
+    match loaded {
         Ok((version, shown)) => {
             let took = context.clock.now().saturating_duration_since(began);
             LoadResult::Loaded { version, shown, took }
@@ -168,7 +178,8 @@ fn load(
     };
     let lane = context.loader.lane(runner.clone());
     let (limits, clock) = (request.limits.clone(), context.clock.clone());
-    warm_up(WarmUp { id: id.clone(), signature: signature.clone(), samples, lane: lane.clone(), limits, clock })?;
+    let (signed, lane_of) = (signature.clone(), lane.clone());
+    warm_up(WarmUp { id: id.clone(), signature: signed, samples, lane: lane_of, limits, clock, n_runs: RUNS })?;
     let version = Arc::new(ServingVersion {
         metrics: context.metrics.version(&id.model, id.version),
         id: id.clone(),

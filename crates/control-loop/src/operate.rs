@@ -1,32 +1,57 @@
 //! What operators order: canary, promote, confirm, roll back, release. Each order is checked, recorded and put in
 //! force by the control thread, one at a time.
 
-use base_types::{Candidate, Change, Digest, ModelName, Phase, Selector, Stance, Version};
+use base_types::{Candidate, Change, Digest, ModelName, OPERATOR, Phase, RolloutStatus, Selector, Stance, Version};
 use control_registry::journal::{Action, Entry};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::admissible::{check_candidate, confirmed_before, leaving, only_candidate, resolve, stable_of};
 use crate::effect::{Effect, RolledBack};
 use crate::evidence;
 use crate::judge::{describe, percent};
-use crate::order::{Done, Operation, Order, Refused, refuse};
+use crate::order::{Done, Operation, Order, Refused, RolloutOrder, refuse};
 use crate::publish::is_ready;
 use crate::recorder::Job;
+use crate::rollout::Ended;
 use crate::state::State;
 use crate::turn::Core;
 
 /// A change that is checked and waits to be recorded and put in force.
-struct Plan {
-    entries: Vec<Entry>,
-    message: String,
+pub(crate) struct Plan {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) message: String,
     /// The state's epoch it was made in.
-    epoch: u64,
+    pub(crate) epoch: u64,
+}
+
+/// How the versions in traffic are left.
+pub(crate) struct Leave<'a> {
+    /// The version to go back to.
+    pub(crate) to: Option<&'a Selector>,
+    /// Whether the versions left are quarantined.
+    pub(crate) is_quarantined: bool,
+    /// Which rule or person, in a word.
+    pub(crate) cause: &'a str,
+    /// What there is to show where no trial was open.
+    pub(crate) evidence: Value,
 }
 
 impl Core {
     /// Carries out an order. Control thread only.
     pub(crate) fn carry_out(&self, order: &Order) -> Result<Done, Refused> {
+        // While a rollout is under way, promotion and rollback are orders to it.
+        let is_under_way = self.lock().rollout(&order.model).is_some();
         match &order.operation {
+            Operation::Rollout(asked) => self.order_rollout(order, asked),
+            Operation::Promote { version, is_confirmed, is_forced } if is_under_way => {
+                self.promote_rollout(order, version.as_ref(), (*is_confirmed, *is_forced))
+            }
+            Operation::Canary { .. } if is_under_way => {
+                refuse("rollout_under_way", "a rollout gives the shares of this model; pause, promote or abort it")
+            }
+            Operation::Rollback { to: None, is_quarantined } if is_under_way => {
+                self.order_rollout(order, &RolloutOrder::Abort { is_quarantined: *is_quarantined })
+            }
             Operation::Rollback { to, is_quarantined } => self.rollback(order, to.as_ref(), *is_quarantined),
             Operation::Canary { version, share } => {
                 let plan = self.plan_canary(order, version, *share)?;
@@ -56,8 +81,38 @@ impl Core {
         promoted.is_some() && meant == promoted
     }
 
+    /// The order to promote, given to the rollout under way.
+    fn promote_rollout(
+        &self,
+        order: &Order,
+        version: Option<&Selector>,
+        (is_confirmed, is_forced): (bool, bool),
+    ) -> Result<Done, Refused> {
+        let (candidate, is_baking) = {
+            let state = self.lock();
+            let Some(rollout) = state.rollout(&order.model) else {
+                return refuse("no_rollout", "the rollout has just ended; look again");
+            };
+            let meant = version.map(|v| resolve(&state, &order.model, v)).transpose()?;
+            if let Some(other) = meant.filter(|v| *v != rollout.candidate) {
+                let text = format!("version {} is being rolled out, not {other}; abort that first", rollout.candidate);
+                return refuse("rollout_under_way", text);
+            }
+            (rollout.candidate, rollout.status == RolloutStatus::Baking)
+        };
+        if is_baking && is_confirmed {
+            return self.order_rollout(order, &RolloutOrder::Confirm);
+        }
+        let done = self.order_rollout(order, &RolloutOrder::Promote { is_forced })?;
+        if !is_confirmed {
+            return Ok(done);
+        }
+        tracing::debug!(model = %order.model, %candidate, "promoted, and confirmed at once");
+        self.order_rollout(order, &RolloutOrder::Confirm)
+    }
+
     /// Toward risk: durable first, then in force.
-    fn record_and_apply(&self, plan: Plan, is_provisional: bool) -> Result<Done, Refused> {
+    pub(crate) fn record_and_apply(&self, plan: Plan, is_provisional: bool) -> Result<Done, Refused> {
         let Plan { mut entries, message, epoch } = plan;
         let generation = self.lock().generation + 1;
         for entry in &mut entries {
@@ -113,14 +168,20 @@ impl Core {
     /// Rows that undo rows already on disk: a verdict came while they were being written.
     fn take_back(&self, state: &State, entries: &[Entry]) -> Vec<Entry> {
         let models = entries.iter().filter_map(|e| e.model.as_ref());
-        let undo = |model: &ModelName| match state.decisions.stances.get(model) {
-            Some(stance) => Change::Stance { model: model.clone(), stance: stance.clone() },
-            None => Change::StanceCleared { model: model.clone() },
+        let undo = |model: &ModelName| {
+            let stance = match state.decisions.stances.get(model) {
+                Some(stance) => Change::Stance { model: model.clone(), stance: stance.clone() },
+                None => Change::StanceCleared { model: model.clone() },
+            };
+            let rollout = state.decisions.rollouts.get(model);
+            let rollout = rollout
+                .map(|rollout| Change::Rollout { model: model.clone(), rollout: Box::new(rollout.clone()) });
+            std::iter::once(stance).chain(rollout).collect()
         };
         let row = |model: &ModelName| Entry {
             model: Some(model.clone()),
             reason: Some("a rollback came while this order was being recorded".to_owned()),
-            changes: vec![undo(model)],
+            changes: undo(model),
             ..Entry::new(self.clock.unix_ms(), "gateway", Action::StanceSuperseded)
         };
         models.map(row).collect()
@@ -262,7 +323,8 @@ impl Core {
     fn rollback(&self, order: &Order, to: Option<&Selector>, is_quarantined: bool) -> Result<Done, Refused> {
         let mut effects = Vec::new();
         let mut state = self.lock();
-        let done = self.rollback_under_lock(&mut state, order, to, is_quarantined, &mut effects);
+        let leave = Leave { to, is_quarantined, cause: OPERATOR, evidence: Value::Null };
+        let done = self.leave(&mut state, order, leave, &mut effects);
         drop(state);
         self.perform(effects);
         let mut done = done?;
@@ -273,12 +335,12 @@ impl Core {
         Ok(done)
     }
 
-    fn rollback_under_lock(
+    /// Takes candidates out, or stable itself where there are none. Under the lock.
+    pub(crate) fn leave(
         &self,
         state: &mut State,
         order: &Order,
-        to: Option<&Selector>,
-        is_quarantined: bool,
+        Leave { to, is_quarantined, cause, evidence: shown }: Leave<'_>,
         effects: &mut Vec<Effect>,
     ) -> Result<Done, Refused> {
         let model = &order.model;
@@ -304,14 +366,16 @@ impl Core {
             let id = State::id(model, *version);
             let Some(digest) = state.entry(&id).and_then(|e| e.digest) else { continue };
             let open = state.models.get(model).and_then(|m| m.trials.get(version));
-            let evidence = open.map_or(serde_json::Value::Null, |open| evidence::of_trial(open, None));
-            let changes = if is_quarantined { self.bar(state, &id, digest, "operator") } else { Vec::new() };
-            self.metrics.rolled_back(model, "operator");
+            let evidence = open.map_or_else(|| shown.clone(), |open| evidence::of_trial(open, None));
+            let mut changes = if is_quarantined { self.bar(state, &id, digest, cause) } else { Vec::new() };
+            let ended = Ended::Order { by: &order.actor, reason: &reason };
+            let rollout = self.end_rollout(state, (model, *version), ended, &mut changes);
+            self.metrics.rolled_back(model, cause);
             rolled_back.push(RolledBack {
                 id,
                 digest,
                 stable: target,
-                cause: "operator".to_owned(),
+                cause: cause.to_owned(),
                 reason: reason.clone(),
                 evidence,
                 before: before.clone(),
@@ -319,6 +383,7 @@ impl Core {
                 generation: 0,
                 changes,
                 actor: order.actor.clone(),
+                rollout,
             });
         }
         // Durable whatever is left behind: the new stance, and that its version is one to come back to.

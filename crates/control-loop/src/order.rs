@@ -34,6 +34,44 @@ pub enum Operation {
         /// Which version.
         version: Version,
     },
+    /// Something about the model's rollout.
+    Rollout(RolloutOrder),
+}
+
+/// What may be ordered about a rollout.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RolloutOrder {
+    /// Begins one.
+    Start {
+        /// The version to bring into traffic.
+        version: Selector,
+        /// Its policy; `None`: the model's.
+        policy: Option<String>,
+        /// Although the last rollback is recent.
+        is_forced: bool,
+    },
+    /// Approves the step that waits for it.
+    Approve,
+    /// Has it stand still; shares stay, rules stay armed.
+    Pause,
+    /// Lets it go on.
+    Resume,
+    /// Takes the candidate out of traffic and ends the rollout.
+    Abort {
+        /// Whether the candidate's content is quarantined.
+        is_quarantined: bool,
+    },
+    /// Gives the candidate all traffic, whatever steps are left.
+    Promote {
+        /// Without proof; needs a reason.
+        is_forced: bool,
+    },
+    /// Makes a promotion final before its bake is over.
+    Confirm,
+    /// Begins a rollout again that was rolled back or aborted.
+    Retry,
+    /// Lets rollouts begin again that too many rollbacks had frozen; needs a reason.
+    Thaw,
 }
 
 /// An operation, on what, by whom and why.

@@ -7,14 +7,14 @@ use base_routing::ModelRoute;
 use base_serving::{RetryBudget, ServingModel, Snapshot, Unready};
 use base_types::{Generation, ModelName, Stance, Version, VersionState};
 use control_config::{Availability, Compiled, compile};
-use control_rollout::{Cause, Decision, Mode, Trial, Verdict, decide};
+use control_rollout::{Cause, Decision, Guardrail, Mode, Trial, Verdict, decide};
 
 use crate::effect::{Effect, RolledBack};
-use crate::evidence::checkpoint_json;
+use crate::checkpoint;
 use crate::judge::describe;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
 use crate::turn::Core;
-use crate::{contract, declare};
+use crate::{contract, declare, experiment, steady, watching};
 
 impl Core {
     /// Compiles every model, opens and closes trials to match, and publishes. Call under the lock. For what concerns
@@ -94,6 +94,8 @@ impl Core {
             model.limits = Arc::new(limits);
         }
         model.route = compiled;
+        notices.extend(experiment::settle(self, state, name, effects));
+        let model = state.models.get_mut(name)?;
         let is_told_already = |flaw: &String| notices.iter().any(|n| n.contains(flaw.as_str()));
         let flaws: Vec<String> = model.flaws.values().filter(|flaw| !is_told_already(flaw)).cloned().collect();
         notices.extend(flaws);
@@ -103,17 +105,27 @@ impl Core {
             effects.extend(told.map(|n| Effect::Notice(name.clone(), n.clone())));
             model.notices = notices;
         }
-        self.sync_trials(state, name, effects)
+        let convicted = self.sync_trials(state, name, effects);
+        let guardrail = guardrail(state, name);
+        steady::settle(state, name, &guardrail);
+        watching::renew(state, name, &guardrail);
+        convicted
     }
 
     /// Opens a trial for every version that takes a share beside stable, and closes the others. Gives the first
     /// candidate that is convicted by the crashes it is charged with.
     fn sync_trials(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) -> Option<(Version, Cause)> {
-        let guardrail = state.routing.guardrail(name).clone();
+        let rolled_out = state.rollout(name).map(|rollout| rollout.candidate);
+        let guardrail = guardrail(state, name);
         let State { models, checkpoints, crashes, .. } = state;
         let model = models.get_mut(name)?;
         let wanted = match &model.route {
-            Some(route) if guardrail.mode != Mode::Off => route.candidates(),
+            Some(route) if guardrail.mode != Mode::Off => {
+                // A candidate that only gets copies is judged by what they show.
+                let mut wanted = route.candidates();
+                wanted.extend(rolled_out.filter(|version| *version != route.stable));
+                wanted
+            }
             _ => BTreeSet::new(),
         };
         let stable = model.route.as_ref().and_then(|r| model.serving(r.stable).cloned());
@@ -154,7 +166,7 @@ impl Core {
             }
             let limits = &model.limits;
             model.budget = Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve));
-            let checkpoint = checkpoint_json(&open);
+            let checkpoint = checkpoint::json(&open);
             model.trials.insert(version, open);
             effects.push(Effect::TrialOpened { model: name.clone(), version, digest, checkpoint });
         }
@@ -168,6 +180,14 @@ impl Core {
             self.metrics.set_share_wanted(name, *version, share);
         }
     }
+}
+
+/// What candidates of a model are judged by: the policy of the rollout under way where it has a guardrail of its own,
+/// else the model's.
+fn guardrail(state: &State, name: &ModelName) -> Guardrail {
+    let live = state.models.get(name).and_then(|m| m.live.as_ref()).filter(|_| state.rollout(name).is_some());
+    let of_policy = live.and_then(|live| live.policy.guardrail.as_ref());
+    of_policy.unwrap_or_else(|| state.routing.guardrail(name)).clone()
 }
 
 /// Charges a trial with the crashes it has not been charged with yet.
@@ -286,8 +306,9 @@ fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
         unready,
         limits: model.limits.clone(),
         budget: model.budget.clone(),
-        is_judged: !model.trials.is_empty(),
+        is_judged: !model.trials.is_empty() || model.steady.is_some(),
         declared: model.declared.clone(),
         contracts: model.contracts.clone(),
+        watch: None,
     }))
 }

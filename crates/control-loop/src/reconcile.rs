@@ -224,6 +224,7 @@ pub(crate) fn needed(state: &State, name: &ModelName) -> BTreeSet<Version> {
     let mut needed = versions_wanted(&state.routing, name, state.decisions.stances.get(name));
     let route = state.models.get(name).and_then(|m| m.route.as_ref());
     needed.extend(route.into_iter().flat_map(|r| r.routed_versions()));
+    needed.extend(state.rollout(name).map(|rollout| rollout.candidate));
     // The version a rollback would go back to.
     let stable = route.map(|r| r.stable);
     let confirmed = state.decisions.confirmed.get(name).map(Vec::as_slice).unwrap_or_default();

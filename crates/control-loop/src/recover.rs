@@ -4,18 +4,27 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base_types::{Change, Decisions, Digest, Phase, Quarantine, Stance, VersionId};
+use base_types::{Change, Decisions, Digest, Phase, Quarantine, Rollout, Stance, VersionId};
 use control_config::RoutingConfig;
 use control_registry::journal::{Action, Entry, Recovered};
+use control_rollout::rollout::{Event, advance};
 use tracing::warn;
 
-use crate::evidence::parse_checkpoint;
-use crate::state::{State, crash_key};
+use crate::checkpoint::parse as parse_checkpoint;
+use crate::rollout::Live;
+use crate::state::{LOAD_CRASH, State, crash_key, load_crash_key};
+
+/// Unclean ends in the middle of loading the same content, with no load that succeeded between, after which it is
+/// barred. One more than a canary gets: a kill at start hits whatever is being loaded.
+const LOAD_CRASHES_MAX: u32 = 3;
+
+/// Lost requests of open trials, and how often loads did not survive; by content.
+pub(crate) type Crashes = (BTreeMap<Digest, Vec<u64>>, BTreeMap<Digest, u32>);
 
 /// The first state, and what has to be recorded about getting there.
 pub(crate) fn recover(
     recovered: &Recovered,
-    crashes: BTreeMap<Digest, Vec<u64>>,
+    (crashes, load_crashes): Crashes,
     now_unix_ms: u64,
 ) -> (State, Vec<Entry>) {
     let mut decisions = recovered.decisions.clone();
@@ -27,7 +36,14 @@ pub(crate) fn recover(
     let mut entries = vec![Entry { reason: Some(reason), ..Entry::new(now_unix_ms, "gateway", Action::Started) }];
     entries.extend(recovered.pending_quarantines.iter().filter_map(|d| quarantine(&decisions, *d, now_unix_ms)));
     entries.extend(interrupted(&decisions, now_unix_ms));
+    entries.extend(recovered.interrupted_loads.iter().filter_map(|(digest, id)| {
+        let n_crashes = load_crashes.get(digest).copied().unwrap_or_default();
+        bar_load(&decisions, (*digest, id), n_crashes, now_unix_ms)
+    }));
     entries.iter().flat_map(|e| &e.changes).for_each(|change| decisions.apply(change));
+    let restarted = restarted(&decisions, now_unix_ms);
+    restarted.iter().flat_map(|e| &e.changes).for_each(|change| decisions.apply(change));
+    entries.extend(restarted);
     let trials = recovered.checkpoints.iter().filter(|(key, _)| key.starts_with("trial/"));
     let stored = trials.filter_map(|(key, json)| {
         let parsed = parse_checkpoint(json);
@@ -36,6 +52,10 @@ pub(crate) fn recover(
         }
         Some((key.clone(), parsed?))
     });
+    let stored_under = |prefix| {
+        let of_prefix = recovered.checkpoints.iter().filter(move |(key, _)| key.starts_with(prefix));
+        of_prefix.cloned().collect()
+    };
     let state = State {
         generation: recovered.generation_floor.0,
         routing: Arc::new(RoutingConfig::default()),
@@ -43,7 +63,10 @@ pub(crate) fn recover(
         decisions,
         models: BTreeMap::new(),
         checkpoints: stored.collect(),
+        steady_checkpoints: stored_under("steady/"),
+        experiment_checkpoints: stored_under("experiment/"),
         crashes,
+        load_crashes,
         epoch: 0,
         unrecorded_routing: None,
         draining: Vec::new(),
@@ -80,6 +103,44 @@ pub(crate) fn note_crashes(
     let keys = recovered.checkpoints.iter().map(|(key, _)| key);
     changes.extend(keys.filter(is_stale).map(|key| (key.clone(), None)));
     (crashes, changes)
+}
+
+/// How often the process ended uncleanly in the middle of loading some content, this last time included. What was
+/// being loaded when it ended in order is not to blame.
+pub(crate) fn note_load_crashes(recovered: &Recovered) -> (BTreeMap<Digest, u32>, Vec<ChangedNote>) {
+    let digest = |key: &str| key.strip_prefix(LOAD_CRASH)?.parse::<Digest>().ok();
+    let noted = recovered.checkpoints.iter().filter_map(|(key, json)| Some((digest(key)?, json.parse().ok()?)));
+    let mut crashes: BTreeMap<Digest, u32> = noted.collect();
+    let mut changes = Vec::new();
+    let interrupted = recovered.interrupted_loads.iter().filter(|_| !recovered.clean_shutdown);
+    for (digest, _) in interrupted {
+        let n = crashes.entry(*digest).or_default();
+        *n += 1;
+        changes.push((load_crash_key(*digest), Some(n.to_string())));
+    }
+    (crashes, changes)
+}
+
+/// Content that takes the process with it whenever it is loaded is barred, so that everything else can serve.
+fn bar_load(
+    decisions: &Decisions,
+    (digest, id): (Digest, &VersionId),
+    n_crashes: u32,
+    now_unix_ms: u64,
+) -> Option<Entry> {
+    if n_crashes < LOAD_CRASHES_MAX || decisions.quarantine.contains_key(&digest) {
+        return None;
+    }
+    let cause = "crash_loop".to_owned();
+    let quarantine = Quarantine { id: id.clone(), cause, since_unix_ms: now_unix_ms };
+    Some(Entry {
+        model: Some(id.model.clone()),
+        version: Some(id.version),
+        digest: Some(digest),
+        reason: Some(format!("the process ended {n_crashes} times in the middle of loading it")),
+        changes: vec![Change::Quarantined { digest, quarantine }],
+        ..Entry::new(now_unix_ms, "gateway", Action::LoadRefused)
+    })
 }
 
 /// A rollback whose row did not reach the journal: its marker did.
@@ -119,4 +180,21 @@ fn interrupted(decisions: &Decisions, now_unix_ms: u64) -> Vec<Entry> {
         ..Entry::new(now_unix_ms, "gateway", Action::Interrupted)
     };
     provisional.map(entry).collect()
+}
+
+/// Rollouts under way: where they were, or somewhere safer. What was quarantined above is found out at the first tick.
+fn restarted(decisions: &Decisions, now_unix_ms: u64) -> Vec<Entry> {
+    let entry = |(model, rollout): (&base_types::ModelName, &Rollout)| {
+        let live = Live::of(rollout).filter(|_| !rollout.status.is_over())?;
+        let rollout = advance(&live.policy, rollout, &Event::Restarted, now_unix_ms).rollout;
+        Some(Entry {
+            model: Some(model.clone()),
+            version: Some(rollout.candidate),
+            digest: Some(rollout.digest),
+            reason: Some("the gateway started again".to_owned()),
+            changes: vec![Change::Rollout { model: model.clone(), rollout: Box::new(rollout) }],
+            ..Entry::new(now_unix_ms, "gateway", Action::RolloutAdvanced)
+        })
+    };
+    decisions.rollouts.iter().filter_map(entry).collect()
 }

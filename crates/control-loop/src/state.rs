@@ -6,12 +6,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base_routing::ModelRoute;
-use base_serving::{Declaration, ModelLimits, RetryBudget, ServingVersion};
-use base_types::{Decisions, Digest, ModelName, Phase, Signature, Stance, Version, VersionId, VersionState};
+use base_serving::{Declaration, ModelLimits, RetryBudget, ServingVersion, Watch};
+use base_types::{Decisions, Digest, ModelName, Phase, Rollout, Signature, Stance, Version, VersionId, VersionState};
 use control_config::{Diagnostic, RoutingConfig};
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::Stamp;
-use control_rollout::{Checkpoint, Guardrail, Successes, Trial};
+use control_rollout::{Checkpoint, Evidence, Guardrail, Successes, Trial};
+
+use crate::experiment::Running;
+use crate::feedback::Returned;
+use crate::rollout::Live;
+use crate::steady::Watched;
 
 /// The writer's state.
 pub(crate) struct State {
@@ -27,8 +32,14 @@ pub(crate) struct State {
     pub(crate) models: BTreeMap<ModelName, Model>,
     /// Evidence from before a restart, for trials that have not opened yet.
     pub(crate) checkpoints: BTreeMap<String, StoredTrial>,
+    /// What watches over stable versions had learned before a restart, as stored.
+    pub(crate) steady_checkpoints: BTreeMap<String, String>,
+    /// Totals of experiments from before a restart, as stored.
+    pub(crate) experiment_checkpoints: BTreeMap<String, String>,
     /// Unclean ends since a candidate's trial opened, by requests of it that were lost in each.
     pub(crate) crashes: BTreeMap<Digest, Vec<u64>>,
+    /// Unclean ends in the middle of loading some content, since it was last loaded to the end.
+    pub(crate) load_crashes: BTreeMap<Digest, u32>,
     /// Counts verdicts and rollbacks: an order planned before one of them is stale.
     pub(crate) epoch: u64,
     /// An edit of routing.toml that could not be recorded yet.
@@ -63,6 +74,12 @@ pub(crate) struct Model {
     pub(crate) contracts: BTreeMap<Version, Arc<Signature>>,
     /// What routing.toml says about names that cannot be done, by version.
     pub(crate) flaws: BTreeMap<Version, String>,
+    /// What there is of the rollout under way beside what the journal keeps.
+    pub(crate) live: Option<Live>,
+    /// What the publication in force counts by.
+    pub(crate) watch: Option<Arc<Watch>>,
+    /// The watch over its stable version, where one is asked for.
+    pub(crate) steady: Option<Watched>,
     /// Open trials by candidate.
     pub(crate) trials: BTreeMap<Version, OpenTrial>,
     pub(crate) budget: Arc<RetryBudget>,
@@ -72,6 +89,10 @@ pub(crate) struct Model {
     pub(crate) notices: Vec<String>,
     /// Shares measured lately, by version.
     pub(crate) shares: Shares,
+    /// What feedback came back.
+    pub(crate) returned: Returned,
+    /// Experiments under way on it, by name.
+    pub(crate) experiments: BTreeMap<Arc<str>, Running>,
 }
 
 /// One version as the control plane knows it.
@@ -102,7 +123,20 @@ pub(crate) struct OpenTrial {
     base: Successes,
     pub(crate) since_unix_ms: u64,
     /// Verdicts that moved no traffic, so that each is told once.
-    pub(crate) told: BTreeSet<&'static str>,
+    pub(crate) told: BTreeSet<String>,
+    /// What has been counted since the trial opened, one for each publication that counts otherwise.
+    pub(crate) watches: Vec<Arc<Watch>>,
+    /// Labels that came back, by the share of the requests they are about.
+    pub(crate) labels: Vec<(f64, Labels)>,
+    /// Pieces of feedback on the candidate.
+    pub(crate) n_feedback: u64,
+}
+
+/// Labels of both arms under one share: how many, and how many of them say that the answer was wrong.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Labels {
+    pub(crate) candidate: (u64, u64),
+    pub(crate) stable: (u64, u64),
 }
 
 /// A checkpoint and whom it compares.
@@ -138,6 +172,11 @@ impl State {
         self.decisions.stances.get(model).filter(|s| self.routing.upholds(model, s))
     }
 
+    /// The rollout of a model that is under way.
+    pub(crate) fn rollout(&self, model: &ModelName) -> Option<&Rollout> {
+        self.decisions.rollouts.get(model).filter(|rollout| !rollout.status.is_over())
+    }
+
     /// A stance for a model as of now.
     pub(crate) fn new_stance(&self, model: &ModelName, stable: Version, now_unix_ms: u64) -> Stance {
         let meaning = self.routing.meaning(model);
@@ -166,12 +205,17 @@ impl Model {
             is_rolled_back: false,
             contracts: BTreeMap::new(),
             flaws: BTreeMap::new(),
+            live: None,
+            watch: None,
+            steady: None,
             trials: BTreeMap::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
             limits: Arc::new(limits),
             route: None,
             notices: Vec::new(),
             shares: Shares::default(),
+            returned: Returned::default(),
+            experiments: BTreeMap::new(),
         }
     }
 
@@ -215,7 +259,19 @@ impl OpenTrial {
         since_unix_ms: u64,
     ) -> Self {
         let base = totals(&candidate, &stable);
-        Self { trial, candidate, stable, base, since_unix_ms, told: BTreeSet::new() }
+        let (told, watches, labels) = Default::default();
+        Self { trial, candidate, stable, base, since_unix_ms, told, watches, labels, n_feedback: 0 }
+    }
+
+    /// What there is to show.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.trial.evidence(self.successes())
+    }
+
+    /// Requests that the candidate has answered, well or not.
+    pub(crate) fn n_candidate_requests(&self) -> u64 {
+        let limit = self.evidence().findings.limit;
+        limit.faults + limit.others
     }
 
     /// Goes on under another guardrail, with its evidence where that still weighs the same.
@@ -224,6 +280,8 @@ impl OpenTrial {
         if let Ok(trial) = Trial::restore(guardrail.clone(), &checkpoint).or_else(|_| Trial::new(guardrail.clone())) {
             self.trial = trial;
             self.base = totals(&self.candidate, &self.stable);
+            // What was counted until now is in the evidence already.
+            self.trial.skip(&self.observed());
         }
     }
 
@@ -249,6 +307,14 @@ pub(crate) fn checkpoint_key(model: &ModelName, candidate: Digest) -> String {
 /// The key a candidate's crashes are noted under.
 pub(crate) fn crash_key(candidate: Digest) -> String {
     format!("crash/{candidate}")
+}
+
+/// What the keys begin with under which crashes in loads are noted.
+pub(crate) const LOAD_CRASH: &str = "load_crash/";
+
+/// The key crashes in loads of some content are noted under.
+pub(crate) fn load_crash_key(digest: Digest) -> String {
+    format!("{LOAD_CRASH}{digest}")
 }
 
 /// When something is due, on the monotonic clock.

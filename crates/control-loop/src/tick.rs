@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base_types::{Generation, ModelName, Phase, Version};
 use tracing::info;
 
-use crate::evidence;
+use crate::{checkpoint, evidence};
 use crate::recorder::Job;
 use crate::state::{Model, State, checkpoint_key, is_due};
 use crate::turn::Core;
@@ -38,6 +38,8 @@ impl Core {
             version.metrics.set_queue_depth(version.lane.waiting());
         }
         self.checkpoint();
+        self.checkpoint_experiments();
+        self.checkpoint_steady();
         self.judge_windows();
         self.confirm_due();
         self.follow_all();
@@ -50,7 +52,7 @@ impl Core {
         for (name, model) in &self.lock().models {
             for open in model.trials.values() {
                 let key = checkpoint_key(name, open.candidate.digest);
-                self.recorder.later(Job::Checkpoint { key, json: Some(evidence::checkpoint_json(open)) });
+                self.recorder.later(Job::Checkpoint { key, json: Some(checkpoint::json(open)) });
             }
         }
     }
@@ -59,6 +61,11 @@ impl Core {
     fn show(&self, state: &mut State, name: &ModelName) {
         let phase = phase(state, name);
         self.metrics.set_rollout_state(name, &PHASES, phase);
+        let rollout = state.rollout(name);
+        self.metrics.set_rollout_step(name, rollout.map_or(0, |rollout| rollout.step + 1));
+        if let Some(rollout) = state.decisions.rollouts.get(name) {
+            self.metrics.set_shadow_share(name, rollout.candidate, rollout.shadow_share);
+        }
         let Some(model) = state.models.get_mut(name) else { return };
         for (version, entry) in &model.versions {
             self.metrics.set_version_state(name, *version, entry.state);
@@ -96,7 +103,10 @@ impl Core {
     fn confirm_due(&self) {
         let now = self.clock.now();
         let mut state = self.lock();
-        let is_provisional = |name: &ModelName| state.stance(name).is_some_and(|s| s.phase == Phase::Provisional);
+        // A rollout's promotion is confirmed when its bake is over, which the rollout sees to itself.
+        let is_provisional = |name: &ModelName| {
+            state.rollout(name).is_none() && state.stance(name).is_some_and(|s| s.phase == Phase::Provisional)
+        };
         let provisional: BTreeSet<ModelName> = state.models.keys().filter(|n| is_provisional(n)).cloned().collect();
         let mut due = Vec::new();
         for (name, model) in &mut state.models {

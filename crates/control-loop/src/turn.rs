@@ -23,6 +23,8 @@ use crate::state::{State, is_due};
 use crate::webhook::Webhook;
 
 const TICK: Duration = Duration::from_secs(1);
+/// How often what is counted is judged, and rollouts are taken on.
+const DRIVE: Duration = Duration::from_millis(250);
 /// How long the control thread sleeps at most: drained versions are freed and commands taken within it.
 const IDLE: Duration = Duration::from_millis(100);
 /// Until everything present at start is loaded, and while somebody waits for a load, the repository is looked at this
@@ -65,6 +67,7 @@ impl Core {
 /// Takes events until it is told to stop.
 pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::Sender<bool>) {
     let (mut looked, mut ticked) = (None::<Instant>, core.clock.now());
+    let mut driven = ticked;
     let mut waiting = Waiting::default();
     loop {
         let now = core.clock.now();
@@ -83,6 +86,12 @@ pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::
         if is_due(ticked, now, TICK) {
             core.tick();
             ticked = now;
+        }
+        if is_started && is_due(driven, now, DRIVE) {
+            core.judge_totals();
+            core.drive_rollouts();
+            core.look_at_experiments();
+            driven = now;
         }
         core.sweep();
         waiting.answer(core);

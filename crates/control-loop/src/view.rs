@@ -1,5 +1,9 @@
 //! What is in force, as values for the admin door: hence serialisable.
 
+pub(crate) mod example;
+pub(crate) mod experiment;
+pub mod rollout;
+
 use std::sync::Arc;
 
 use base_serving::ServingVersion;

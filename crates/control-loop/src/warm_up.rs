@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use base_serving::ModelLimits;
+use base_serving::{ModelLimits, ServingVersion};
 use base_serving::lane::{Job, JobError, Lane};
 use base_types::{Clock, Data, DataType, FaultKind, Signature, Tensor, TensorSpec, VersionId};
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::sample::Sample;
 
 /// Enough for the runtime to settle its memory plan, and for the lane to know how long a run takes.
-const RUNS: usize = 8;
+pub(crate) const RUNS: usize = 8;
 const INPUT_BYTES_MAX: usize = 64 << 20;
 /// Beyond the run timeout, for a run that is stopped to come back.
 const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -34,6 +34,8 @@ pub(crate) struct WarmUp {
     pub(crate) lane: Arc<dyn Lane>,
     pub(crate) limits: Arc<ModelLimits>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// How often it runs made-up input.
+    pub(crate) n_runs: usize,
 }
 
 /// What the warm-up's thread tells.
@@ -61,6 +63,31 @@ pub(crate) fn warm_up(work: WarmUp) -> Result<(), Refused> {
     }
 }
 
+/// Runs a version in memory so often again, on a thread of its own, and hands over how that ended.
+pub(crate) fn again(
+    version: &Arc<ServingVersion>,
+    (limits, clock): (Arc<ModelLimits>, Arc<dyn Clock>),
+    n_runs: u32,
+    tell: impl FnOnce(Result<(), String>) + Send + 'static,
+) {
+    let work = WarmUp {
+        id: version.id.clone(),
+        signature: version.signature.clone(),
+        samples: Vec::new(),
+        lane: version.lane.clone(),
+        limits,
+        clock,
+        n_runs: n_runs as usize,
+    };
+    let made = thread::Builder::new().name("warm-up".to_owned()).spawn(move || {
+        tell(warm_up(work).map_err(|(_, text)| text));
+    });
+    if let Err(error) = made {
+        // The step waits; the next restart or a person takes it on.
+        warn!(%error, "no thread for a warm-up");
+    }
+}
+
 impl WarmUp {
     /// Ones, because zeros make models that divide by a norm fail, then zeros, because a one may be no valid index.
     /// Where the signature leaves shapes open, failing on both proves nothing and is only told; where it does not, a
@@ -75,7 +102,7 @@ impl WarmUp {
                 warn!(version = %id, "inputs too large to warm up with");
                 return Ok(());
             };
-            match self.run(&inputs.into(), RUNS, tell) {
+            match self.run(&inputs.into(), self.n_runs, tell) {
                 Ok(()) => return Ok(()),
                 Err(JobError::Fault(FaultKind::NonFinite, text)) => {
                     warn!(version = %id, text, "warm-up: if that is normal for this model, set allow_non_finite");

@@ -22,7 +22,7 @@ use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use base_types::{Decisions, Digest, Generation};
+use base_types::{Decisions, Digest, Generation, VersionId};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use chain::Hash;
@@ -87,6 +87,8 @@ pub struct Recovered {
     /// Rollbacks that took effect but may not have reached the journal: bar these digests, append that, then
     /// [`Trials::finish`] them.
     pub pending_quarantines: Vec<Digest>,
+    /// What was being loaded when the last life ended; to be noted, then [`Trials::end_load`].
+    pub interrupted_loads: Vec<(Digest, VersionId)>,
 }
 
 impl Journal {
@@ -106,7 +108,9 @@ impl Journal {
             Ok((connection, head, recovered))
         });
         let (connection, head, mut recovered) = opened.map_err(|error| recover::name_damage(&path, error))?;
-        (recovered.open_trials, recovered.pending_quarantines) = trials.left_over()?;
+        let left = trials.left_over()?;
+        (recovered.open_trials, recovered.pending_quarantines) = (left.open, left.rolled_back);
+        recovered.interrupted_loads = left.loading;
         let mut journal = Self {
             connection,
             head,

@@ -4,11 +4,13 @@
 //! - [`preflight`] scans an ONNX file before the runtime sees a byte of it.
 //! - [`model_config`] reads `config.pbtxt` and refuses what the gateway would not honour.
 //! - [`journal`] remembers decisions across restarts, in order and tamper-evident.
+//! - [`LineLog`] keeps what is worth analysing later: exposures, outcomes.
 //!
 //! A version is refused with a [`Refusal`]: a stable code and a text that says how to mend it. One refusal never
 //! stops the other versions. This crate knows nothing about traffic weights, and speaks no network protocol.
 
 pub mod journal;
+mod line_log;
 pub mod limits;
 pub mod model_config;
 pub mod preflight;
@@ -18,4 +20,5 @@ pub mod repository;
 mod test_model;
 
 pub use limits::Limits;
+pub use line_log::{LineLog, LineLogLimits};
 pub use refusal::{Refusal, RefusalCode};

@@ -23,6 +23,11 @@ pub enum CheckpointFlaw {
         /// The ratio it was weighed against.
         tolerate_ratio: f64,
     },
+    /// The same for the watch after a promotion, which knows no ratio.
+    OtherLimit {
+        /// The limit it was weighed against.
+        limit: f64,
+    },
     /// A list has the wrong number of values, or more than its bound.
     Length {
         /// Which list.
@@ -54,6 +59,7 @@ impl fmt::Display for CheckpointFlaw {
             Self::OtherBounds { limit, tolerate_ratio } => {
                 write!(f, "it was weighed against limit {limit} and tolerate_ratio {tolerate_ratio}")
             }
+            Self::OtherLimit { limit } => write!(f, "it was weighed against limit {limit}"),
             Self::Length { list, n_values, n_allowed } => {
                 write!(f, "{list} has {n_values} values where {n_allowed} are allowed")
             }

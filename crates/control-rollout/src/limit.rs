@@ -71,6 +71,15 @@ impl LimitTest {
         self.restart.on_event(|k| self.factors[k].log_fault);
     }
 
+    /// Takes requests whose order is not known: the restart term makes one step, by the likelihood ratio of them all.
+    /// A test must be fed either so or one by one, because its steps are what the horizon counts.
+    pub(crate) fn on_batch(&mut self, n_faults: u64, n_successes: u64) {
+        self.n_faults = self.n_faults.saturating_add(n_faults);
+        self.n_successes = self.n_successes.saturating_add(n_successes);
+        let (faults, successes) = (n_faults as f64, n_successes as f64);
+        self.restart.on_event(|k| faults * self.factors[k].log_fault + successes * self.factors[k].log_success);
+    }
+
     /// `ln E` of the plain test.
     pub(crate) fn log_e(&self) -> f64 {
         self.plain(self.n_faults, self.n_successes)

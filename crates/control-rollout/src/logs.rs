@@ -32,12 +32,12 @@ pub(crate) fn log_beta(a: f64, b: f64) -> f64 {
 }
 
 /// `ln Γ(x)` for `x > 0`: Stirling's series, after the recurrence has made the argument large enough for it.
-fn log_gamma(x: f64) -> f64 {
+pub(crate) fn log_gamma(x: f64) -> f64 {
     const SERIES_FROM: f64 = 12.0;
     let mut shifted = x;
-    let mut log_product = 0.0;
+    let mut product = 1.0;
     while shifted < SERIES_FROM {
-        log_product += shifted.ln();
+        product *= shifted;
         shifted += 1.0;
     }
     let inverse = 1.0 / shifted;
@@ -47,7 +47,7 @@ fn log_gamma(x: f64) -> f64 {
     let series =
         1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square * (1.0 / 1680.0 - square * tail)));
     let half_log_two_pi = 0.5 * (2.0 * std::f64::consts::PI).ln();
-    (shifted - 0.5) * shifted.ln() - shifted + half_log_two_pi + inverse * series - log_product
+    (shifted - 0.5) * shifted.ln() - shifted + half_log_two_pi + inverse * series - product.ln()
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! A rollout policy: the life of a version from loaded to confirmed, as steps.
 
+mod problems;
+mod words;
+
 use std::time::Duration;
+
+pub use problems::{POLICY_TIME_MAX, PolicyProblem, WARM_UP_RUNS_MAX};
 
 use crate::policy::Guardrail;
 

@@ -3,11 +3,12 @@
 //! Errors are always judged, by the limit and against stable. Each further judgement is there when its table is.
 //! They share one budget `alpha`: each rule has the part `weight / sum of the weights`.
 
+mod parts;
+mod problems;
+
 use std::fmt;
 
 use base_types::Comparison;
-
-use crate::limit::{LIMIT_MAX, LIMIT_MIN};
 
 /// How a candidate is judged. Part of a model's configuration; reading it from a file happens elsewhere.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +123,8 @@ pub struct DisagreementLimit {
     pub limit: f64,
     /// What counts as the same answer.
     pub compare: Comparison,
+    /// Whether examples of disagreement keep values from view and show shapes alone.
+    pub is_redacted: bool,
     /// Weight in the budget.
     pub weight: f64,
     /// What follows.
@@ -193,7 +196,7 @@ pub struct SteadyState {
 /// Most quantiles of one comparison.
 pub const LATENCY_QUANTILES_MAX: usize = 3;
 
-/// What the rules on errors weigh in the budget; each above 0.
+/// What the rules on errors weigh in the budget; each above 0, and only in relation to the other weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RuleWeights {
     /// Of the limit rule.
@@ -273,54 +276,6 @@ impl Default for RuleWeights {
     }
 }
 
-impl Guardrail {
-    /// Every value that is not allowed; none when the guardrail can judge.
-    pub fn problems(&self) -> Vec<OutOfRange> {
-        const PROBABILITY: &str = "above 0, at most 0.5";
-        let weight_sum = self.weights.limit + self.weights.relative;
-        let mut problems = vec![
-            check("alpha", self.alpha, self.alpha > 0.0 && self.alpha <= 0.5, PROBABILITY),
-            check(
-                "promote_alpha",
-                self.promote_alpha,
-                self.promote_alpha > 0.0 && self.promote_alpha <= 0.5,
-                PROBABILITY,
-            ),
-            check("limit", self.limit, (LIMIT_MIN..=LIMIT_MAX).contains(&self.limit), "from 0.000001 to 0.5"),
-            check("tolerate_ratio", self.tolerate_ratio, (1.0..=1e3).contains(&self.tolerate_ratio), "from 1 to 1000"),
-            check_count("planned_requests", self.planned_requests, u64::MAX, "at least 1"),
-            check_count("planned_events", self.planned_events, u64::MAX, "at least 1"),
-            check("weights.limit", self.weights.limit, self.weights.limit > 0.0, "above 0"),
-            check("weights.relative", self.weights.relative, self.weights.relative > 0.0, "above 0"),
-            // Three tenths and seven tenths must pass whatever rounding makes of their sum.
-            check("weights", weight_sum, weight_sum <= 1.0 + 1e-9, "a sum of at most 1"),
-        ];
-        problems.extend(self.window.iter().flat_map(ClassicWindow::checks));
-        problems.into_iter().flatten().collect()
-    }
-}
-
-impl ClassicWindow {
-    fn checks(&self) -> Vec<Option<OutOfRange>> {
-        let n_bounds = u8::from(self.max_error_rate.is_some()) + u8::from(self.latency.is_some());
-        let mut checks = vec![
-            check_count("window.seconds", self.seconds, 86_400, "from 1 to 86400"),
-            check_count("window.min_requests", self.min_requests, u64::MAX, "at least 1"),
-            check("window", f64::from(n_bounds), n_bounds > 0, "max_error_rate, latency or both"),
-        ];
-        if let Some(rate) = self.max_error_rate {
-            checks.push(check("window.max_error_rate", rate, (0.0..1.0).contains(&rate), "at least 0, below 1"));
-        }
-        if let Some(LatencyBound { quantile, max_seconds }) = self.latency {
-            let is_quantile = quantile > 0.0 && quantile < 1.0;
-            checks.push(check("window.latency.quantile", quantile, is_quantile, "between 0 and 1"));
-            let is_time = max_seconds > 0.0 && max_seconds.is_finite();
-            checks.push(check("window.latency.max_seconds", max_seconds, is_time, "above 0"));
-        }
-        checks
-    }
-}
-
 impl Mode {
     /// The word used in configuration, API and metrics.
     pub fn as_str(self) -> &'static str {
@@ -332,6 +287,18 @@ impl Mode {
     }
 }
 
+impl OnFailure {
+    /// The word used in configuration, API and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RollBack => "rollback",
+            Self::Pause => "pause",
+            Self::Alert => "alert",
+            Self::Observe => "observe",
+        }
+    }
+}
+
 impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is {}, allowed is {}", self.field, self.value, self.allowed)
@@ -339,14 +306,3 @@ impl fmt::Display for OutOfRange {
 }
 
 impl std::error::Error for OutOfRange {}
-
-fn check(field: &'static str, value: f64, is_allowed: bool, allowed: &'static str) -> Option<OutOfRange> {
-    (!is_allowed).then_some(OutOfRange { field, value, allowed })
-}
-
-fn check_count(field: &'static str, value: u64, max: u64, allowed: &'static str) -> Option<OutOfRange> {
-    check(field, value as f64, (1..=max).contains(&value), allowed)
-}
-
-#[cfg(test)]
-mod tests;

@@ -10,8 +10,12 @@ use crate::logs::log_mean_exp;
 use crate::restart::Restart;
 use crate::trial::Arm;
 
-/// Multiples of the tolerated ratio that the relative test looks for.
-const ALTERNATIVES: [f64; 6] = [2.0, 4.0, 8.0, 16.0, 64.0, 256.0];
+/// Multiples of the tolerated ratio that the test looks for among faults, which are rare and may become certain.
+pub const FAULT_ALTERNATIVES: [f64; 6] = [2.0, 4.0, 8.0, 16.0, 64.0, 256.0];
+/// Multiples it looks for among slow answers, which even stable has many of.
+pub const LATENCY_ALTERNATIVES: [f64; 5] = [1.2, 1.5, 2.0, 4.0, 16.0];
+/// Multiples it looks for among mistakes, where a small change matters.
+pub const MISTAKE_ALTERNATIVES: [f64; 7] = [1.1, 1.2, 1.4, 1.7, 2.0, 3.0, 5.0];
 
 /// How many different shares are tallied one by one; faults under further shares still move the test.
 pub const SHARES_MAX: usize = 32;
@@ -29,20 +33,26 @@ pub struct ShareTally {
 
 /// The plain relative test from tallies alone: `ln E` against "the candidate faults at most `ratio` times as often".
 pub fn relative_log_e(tallies: &[ShareTally], ratio: f64) -> f64 {
-    let factors = |k: usize| {
+    relative_log_e_among(&FAULT_ALTERNATIVES, tallies, ratio)
+}
+
+/// The same for other events than faults, with the alternatives that are looked for among them.
+pub fn relative_log_e_among(alternatives: &[f64], tallies: &[ShareTally], ratio: f64) -> f64 {
+    let factors = |multiple: &f64| {
         tallies.iter().fold(0.0, |sum, t| {
-            let per_candidate = log_factor(k, t.share, ratio, Arm::Candidate);
-            let per_stable = log_factor(k, t.share, ratio, Arm::Stable);
+            let per_candidate = log_factor(*multiple, t.share, ratio, Arm::Candidate);
+            let per_stable = log_factor(*multiple, t.share, ratio, Arm::Stable);
             sum + t.candidate_faults as f64 * per_candidate + t.stable_faults as f64 * per_stable
         })
     };
-    log_mean_exp((0..ALTERNATIVES.len()).map(factors))
+    log_mean_exp(alternatives.iter().map(factors))
 }
 
 /// The relative test with its restart term.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RelativeTest {
     ratio: f64,
+    alternatives: &'static [f64],
     log_products: Vec<f64>,
     restart: Restart,
     candidate_faults: u64,
@@ -51,53 +61,66 @@ pub(crate) struct RelativeTest {
 }
 
 impl RelativeTest {
-    /// How many values the test keeps per kind.
-    pub(crate) const N_ALTERNATIVES: usize = ALTERNATIVES.len();
-
     /// Starts with nothing seen.
-    pub(crate) fn new(ratio: f64) -> Self {
-        let n = ALTERNATIVES.len();
+    pub(crate) fn new(ratio: f64, alternatives: &'static [f64]) -> Self {
+        let n = alternatives.len();
         let (log_products, restart) = (vec![0.0; n], Restart::new(n));
         let shares = Vec::with_capacity(SHARES_MAX);
-        Self { ratio, log_products, restart, candidate_faults: 0, stable_faults: 0, shares }
+        Self { ratio, alternatives, log_products, restart, candidate_faults: 0, stable_faults: 0, shares }
     }
 
     /// Continues from a checkpoint that was checked.
-    pub(crate) fn resumed(ratio: f64, from: &RelativeCheckpoint) -> Self {
-        let mut test = Self::new(ratio);
-        test.log_products.clone_from(&from.log_products);
-        test.restart = Restart::from_log1p(from.log1p_restart.clone());
-        (test.candidate_faults, test.stable_faults) = (from.candidate_faults, from.stable_faults);
-        test.shares.extend_from_slice(&from.shares);
-        test
+    pub(crate) fn resumed(mut self, from: &RelativeCheckpoint) -> Self {
+        self.log_products.clone_from(&from.log_products);
+        self.restart = Restart::from_log1p(from.log1p_restart.clone());
+        (self.candidate_faults, self.stable_faults) = (from.candidate_faults, from.stable_faults);
+        self.shares.extend_from_slice(&from.shares);
+        self
+    }
+
+    /// Its state, to be stored.
+    pub(crate) fn checkpoint(&self) -> RelativeCheckpoint {
+        RelativeCheckpoint {
+            candidate_faults: self.candidate_faults,
+            stable_faults: self.stable_faults,
+            log_products: self.log_products.clone(),
+            log1p_restart: self.restart.log1p().to_vec(),
+            shares: self.shares.clone(),
+        }
     }
 
     /// Takes one fault of a request routed at random while the candidate had this share. A share that leaves one
     /// arm without random traffic compares nothing and moves nothing.
     pub(crate) fn on_fault(&mut self, arm: Arm, share: f64) {
-        if !(share > 0.0 && share < 1.0) {
+        match arm {
+            Arm::Candidate => self.on_batch(share, 1, 0),
+            Arm::Stable => self.on_batch(share, 0, 1),
+        }
+    }
+
+    /// Takes faults whose order is not known: the restart term makes one step, by the likelihood ratio of them all.
+    pub(crate) fn on_batch(&mut self, share: f64, n_candidate: u64, n_stable: u64) {
+        if !(share > 0.0 && share < 1.0) || (n_candidate, n_stable) == (0, 0) {
             return;
         }
-        let ratio = self.ratio;
+        let (ratio, alternatives) = (self.ratio, self.alternatives);
+        let (n_of_candidate, n_of_both) = (n_candidate as f64, n_candidate as f64 + n_stable as f64);
+        // Every event has stable's factor; those of the candidate have the multiple besides.
+        let of_batch = |k: usize| {
+            n_of_candidate * alternatives[k].ln() + n_of_both * log_factor(alternatives[k], share, ratio, Arm::Stable)
+        };
         for (k, log_product) in self.log_products.iter_mut().enumerate() {
-            *log_product += log_factor(k, share, ratio, arm);
+            *log_product += of_batch(k);
         }
-        self.restart.on_event(|k| log_factor(k, share, ratio, arm));
-        match arm {
-            Arm::Candidate => self.candidate_faults += 1,
-            Arm::Stable => self.stable_faults += 1,
-        }
-        self.tally(arm, share);
+        self.restart.on_event(of_batch);
+        self.candidate_faults = self.candidate_faults.saturating_add(n_candidate);
+        self.stable_faults = self.stable_faults.saturating_add(n_stable);
+        self.tally(share, n_candidate, n_stable);
     }
 
     /// `ln E` of the plain test.
     pub(crate) fn log_e(&self) -> f64 {
         log_mean_exp(self.log_products.iter().copied())
-    }
-
-    /// Log products per alternative.
-    pub(crate) fn log_products(&self) -> &[f64] {
-        &self.log_products
     }
 
     /// The restart term.
@@ -120,7 +143,7 @@ impl RelativeTest {
         &self.shares
     }
 
-    fn tally(&mut self, arm: Arm, share: f64) {
+    fn tally(&mut self, share: f64, n_candidate: u64, n_stable: u64) {
         let known = self.shares.iter().position(|t| t.share == share);
         if known.is_none() && self.shares.len() == SHARES_MAX {
             return;
@@ -129,20 +152,19 @@ impl RelativeTest {
             self.shares.push(ShareTally { share, candidate_faults: 0, stable_faults: 0 });
             self.shares.len() - 1
         });
-        match arm {
-            Arm::Candidate => self.shares[at].candidate_faults += 1,
-            Arm::Stable => self.shares[at].stable_faults += 1,
-        }
+        let tally = &mut self.shares[at];
+        tally.candidate_faults = tally.candidate_faults.saturating_add(n_candidate);
+        tally.stable_faults = tally.stable_faults.saturating_add(n_stable);
     }
 }
 
-/// Log likelihood ratio of alternative k for one fault. With `theta = w*x / (w*x + 1 - w)` the candidate's factor is
-/// `theta_k / theta_0` and the stable version's `(1 - theta_k) / (1 - theta_0)`; written without differences, so
-/// that nothing cancels for shares near 0 or 1.
-fn log_factor(k: usize, share: f64, ratio: f64, arm: Arm) -> f64 {
-    let log_stable = (share * ratio + 1.0 - share).ln() - (share * ratio * ALTERNATIVES[k] + 1.0 - share).ln();
+/// Log likelihood ratio of one alternative, a multiple of the ratio, for one fault. With
+/// `theta = w*x / (w*x + 1 - w)` the candidate's factor is `theta_k / theta_0` and the stable version's
+/// `(1 - theta_k) / (1 - theta_0)`; written without differences, so that nothing cancels for shares near 0 or 1.
+fn log_factor(multiple: f64, share: f64, ratio: f64, arm: Arm) -> f64 {
+    let log_stable = (share * ratio + 1.0 - share).ln() - (share * ratio * multiple + 1.0 - share).ln();
     match arm {
-        Arm::Candidate => ALTERNATIVES[k].ln() + log_stable,
+        Arm::Candidate => multiple.ln() + log_stable,
         Arm::Stable => log_stable,
     }
 }

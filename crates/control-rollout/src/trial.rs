@@ -2,19 +2,25 @@
 //!
 //! Evidence adds up from the first request and never expires, so that two requests a minute and two thousand a
 //! second are judged by the same rule. Faults come one by one; successes come as totals with the next fault, since
-//! in between nothing can trip.
+//! in between nothing can trip. Everything else than errors comes as totals, from time to time.
 
-use crate::checkpoint::{ArmCheckpoint, Checkpoint, RelativeCheckpoint};
+mod judge;
+
+use crate::checkpoint::{ArmCheckpoint, Checkpoint};
 use crate::error::RolloutError;
-use crate::evidence::{Evidence, Findings, Rule};
+use crate::evidence::{Evidence, RuleEvidence};
+use crate::frozen::Frozen;
 use crate::interval::anytime_interval;
 use crate::keys::ErringKeys;
 use crate::limit::LimitTest;
+use crate::observed::{LossSample, Observed};
+use crate::plan::ProofOf;
 use crate::policy::Guardrail;
 use crate::promotion::Proof;
-use crate::relative::RelativeTest;
+use crate::relative::{FAULT_ALTERNATIVES, RelativeTest};
 use crate::restart::Restart;
-use crate::verdict::{Cause, CrashCounts, Grounds, Row, Verdict, classify};
+use crate::totals::Totals;
+use crate::verdict::{Cause, CrashCounts, Verdict};
 use crate::window::WindowTotals;
 
 /// Unclean exits with the candidate's requests in flight that make a crash loop.
@@ -85,6 +91,12 @@ pub struct Trial {
     /// A shared incident lasts for as long as the candidate's limit rule stays tripped: should the stable version
     /// recover on paper a moment earlier, the old faults must not turn against the candidate.
     is_shared_incident: bool,
+    /// The same for latency.
+    is_latency_incident: bool,
+    /// The rules judged from totals.
+    totals: Totals,
+    /// What they said when they were last looked at.
+    further: Vec<RuleEvidence>,
 }
 
 impl Trial {
@@ -93,10 +105,13 @@ impl Trial {
         if let Some(problem) = guardrail.problems().into_iter().next() {
             return Err(RolloutError::Guardrail(problem));
         }
+        let totals = Totals::new(&guardrail);
         Ok(Self {
+            further: totals.weigh(&guardrail),
+            totals,
             candidate: LimitTest::new(guardrail.limit),
             stable: LimitTest::new(guardrail.limit),
-            relative: RelativeTest::new(guardrail.tolerate_ratio),
+            relative: RelativeTest::new(guardrail.tolerate_ratio, &FAULT_ALTERNATIVES),
             guardrail,
             candidate_keys: ErringKeys::new(&[]),
             stable_keys: ErringKeys::new(&[]),
@@ -104,12 +119,18 @@ impl Trial {
             pending: Successes::default(),
             crashes: CrashCounts::default(),
             is_shared_incident: false,
+            is_latency_incident: false,
         })
     }
 
     /// The guardrail in force.
     pub fn guardrail(&self) -> &Guardrail {
         &self.guardrail
+    }
+
+    /// Whether both versions are over the same limit and neither is to blame, as of the last judgement.
+    pub fn is_incident(&self) -> bool {
+        self.is_shared_incident || self.is_latency_incident
     }
 
     /// Takes one fault and judges. Costs a few microseconds, and memory does not grow.
@@ -134,7 +155,45 @@ impl Trial {
         if event.count == Count::All {
             self.relative.on_fault(event.arm, event.share);
         }
-        self.judge(Some(event.share))
+        let judged = self.judge();
+        self.verdict_on_errors(&judged, Some(event.share))
+    }
+
+    /// Takes what the data plane counted and judges everything: the verdicts that hold now, none when there are none.
+    /// To be called at times that do not depend on how requests ended. Costs a few microseconds for each rule.
+    pub fn observe(&mut self, observed: &Observed) -> Vec<Verdict> {
+        self.take_successes(observed.successes);
+        self.totals.take(observed);
+        self.further = self.totals.weigh(&self.guardrail);
+        let judged = self.judge();
+        let mut verdicts = self.verdicts_on_totals(&judged);
+        match self.verdict_on_errors(&judged, None) {
+            Verdict::None => {}
+            verdict => verdicts.insert(0, verdict),
+        }
+        verdicts
+    }
+
+    /// Takes one loss that feedback reported; it is judged with the next look. False for what is no loss, or when
+    /// the guardrail has no such rule.
+    pub fn on_loss(&mut self, sample: &LossSample) -> bool {
+        self.totals.on_loss(sample)
+    }
+
+    /// Holds totals for taken without taking them: for counts from before the trial, or before it was restored.
+    pub fn skip(&mut self, observed: &Observed) {
+        self.totals.skip(observed);
+        self.seen = observed.successes;
+    }
+
+    /// Keeps bounds taken from stable, which the data plane is to count by from now on. Bounds kept before stay.
+    pub fn freeze(&mut self, bounds: Frozen) {
+        self.totals.freeze(bounds);
+    }
+
+    /// The bounds kept so far, to count by after a restart too.
+    pub fn frozen(&self) -> &Frozen {
+        self.totals.frozen()
     }
 
     /// Takes an unclean exit of the process that lost requests of the candidate; to be called once after `restore`,
@@ -152,7 +211,8 @@ impl Trial {
         if self.crashes.exits >= CRASH_LOOP_EXITS {
             return Verdict::RollBack(Cause::CrashLoop(self.crashes));
         }
-        self.judge(None)
+        let judged = self.judge();
+        self.verdict_on_errors(&judged, None)
     }
 
     /// Judges what the candidate's window holds by the classic rules, where the guardrail has them.
@@ -165,14 +225,23 @@ impl Trial {
     pub fn evidence(&self, successes: Successes) -> Evidence {
         let mut now = self.clone();
         now.take_successes(successes);
-        let Guardrail { limit, promote_alpha, .. } = now.guardrail;
-        let interval = |arm: &LimitTest| anytime_interval(arm.n_faults(), arm.n_successes(), promote_alpha);
+        let guardrail = &now.guardrail;
+        let interval = |arm: &LimitTest| anytime_interval(arm.n_faults(), arm.n_successes(), guardrail.promote_alpha);
+        let (candidate_interval, stable_interval) = (interval(&now.candidate), interval(&now.stable));
+        let mut findings = now.findings();
+        findings.limit.interval = Some(candidate_interval);
+        findings.stable_limit.interval = Some(stable_interval);
+        now.totals.add_intervals(guardrail, &mut findings.further);
+        let proof = now.proof_on_errors();
         Evidence {
-            findings: now.findings(),
+            findings,
             shares: now.relative.shares().to_vec(),
-            proof: Proof::read(now.candidate.n_faults(), now.candidate.n_successes(), limit, promote_alpha),
-            candidate_interval: interval(&now.candidate),
-            stable_interval: interval(&now.stable),
+            basis: now.totals.basis(),
+            proof,
+            proofs: now.proofs(proof),
+            candidate_interval,
+            stable_interval,
+            drift: now.totals.drift(guardrail),
             crashes: now.crashes,
         }
     }
@@ -185,26 +254,24 @@ impl Trial {
             log1p_restart: test.restart().log1p().to_vec(),
             erring_keys: keys.as_slice().to_vec(),
         };
-        Checkpoint {
+        let mut checkpoint = Checkpoint {
             limit: self.guardrail.limit,
             tolerate_ratio: self.guardrail.tolerate_ratio,
             candidate: arm(&self.candidate, &self.candidate_keys),
             stable: arm(&self.stable, &self.stable_keys),
-            relative: RelativeCheckpoint {
-                candidate_faults: self.relative.candidate_faults(),
-                stable_faults: self.relative.stable_faults(),
-                log_products: self.relative.log_products().to_vec(),
-                log1p_restart: self.relative.restart().log1p().to_vec(),
-                shares: self.relative.shares().to_vec(),
-            },
+            relative: self.relative.checkpoint(),
             pending: self.untaken(successes),
             crashes: self.crashes,
             is_shared_incident: self.is_shared_incident,
-        }
+            is_latency_incident: self.is_latency_incident,
+            ..Checkpoint::default()
+        };
+        self.totals.store(&self.guardrail, &mut checkpoint);
+        checkpoint
     }
 
-    /// Goes on from a checkpoint; totals of successes start again at zero. The guardrail may have changed in all but
-    /// `limit` and `tolerate_ratio`.
+    /// Goes on from a checkpoint; all totals start again at zero. The guardrail may have changed in all but `limit` and
+    /// `tolerate_ratio`: of the other rules, those whose bounds have changed start without evidence.
     pub fn restore(guardrail: Guardrail, checkpoint: &Checkpoint) -> Result<Self, RolloutError> {
         let mut trial = Self::new(guardrail.clone())?;
         checkpoint.check(&guardrail)?;
@@ -214,34 +281,41 @@ impl Trial {
         };
         trial.candidate = arm(&checkpoint.candidate);
         trial.stable = arm(&checkpoint.stable);
-        trial.relative = RelativeTest::resumed(guardrail.tolerate_ratio, &checkpoint.relative);
+        trial.relative = trial.relative.resumed(&checkpoint.relative);
         trial.candidate_keys = ErringKeys::new(&checkpoint.candidate.erring_keys);
         trial.stable_keys = ErringKeys::new(&checkpoint.stable.erring_keys);
         trial.pending = checkpoint.pending;
         trial.crashes = checkpoint.crashes;
         trial.is_shared_incident = checkpoint.is_shared_incident;
+        trial.is_latency_incident = checkpoint.is_latency_incident;
+        trial.totals = Totals::resume(&guardrail, checkpoint)?;
+        trial.further = trial.totals.weigh(&guardrail);
         Ok(trial)
     }
 
-    fn judge(&mut self, share: Option<f64>) -> Verdict {
-        let findings = self.findings();
-        let is_limit_tripped = findings.limit.is_tripped;
-        let is_stable_ill = findings.stable_limit.is_tripped || (self.is_shared_incident && is_limit_tripped);
-        let row = classify(is_limit_tripped, findings.relative.is_tripped, is_stable_ill);
-        self.is_shared_incident = row == Row::SharedIncident;
-        let grounds = |rule| Grounds { rule, share, findings, shares: self.relative.shares().to_vec() };
-        match row {
-            Row::Nothing => Verdict::None,
-            // While stable is ill only the comparison can convict, whichever term is the larger.
-            Row::RollBack if is_stable_ill => Verdict::RollBack(Cause::Evidence(grounds(Rule::Relative))),
-            Row::RollBack => Verdict::RollBack(Cause::Evidence(grounds(findings.blamed))),
-            Row::SharedIncident => Verdict::SharedIncident(grounds(Rule::Limit)),
-            Row::StableIll => Verdict::StableIll(grounds(Rule::StableLimit)),
-        }
+    fn proof_on_errors(&self) -> Proof {
+        let Guardrail { limit, promote_alpha, .. } = self.guardrail;
+        let shadow = self.totals.shadow();
+        // A copy that the candidate could not answer has hurt nobody, but neither does it prove anything good.
+        let faults = self.candidate.n_faults().saturating_add(shadow.faults);
+        let successes = self.candidate.n_successes().saturating_add(shadow.compared);
+        Proof::read(faults, successes, limit, promote_alpha)
     }
 
-    fn findings(&self) -> Findings {
-        Findings::weigh(&self.guardrail, &self.candidate, &self.relative, &self.stable)
+    fn proofs(&self, on_errors: Proof) -> Vec<(ProofOf, Proof)> {
+        let Guardrail { latency, disagreement, promote_alpha, .. } = &self.guardrail;
+        let shadow = self.totals.shadow();
+        let mut proofs = vec![(ProofOf::Errors, on_errors)];
+        if let (Some(rule), Some((slow, others))) = (latency, self.totals.slow()) {
+            // Copies run after everything else, so they take longer, if anything, than answers would.
+            let in_time = shadow.timed.saturating_sub(shadow.slow);
+            let (slow, others) = (slow.saturating_add(shadow.slow), others.saturating_add(in_time));
+            proofs.push((ProofOf::Latency, Proof::read(slow, others, rule.limit, *promote_alpha)));
+        }
+        if let (Some(rule), Some((unlike, alike))) = (disagreement, self.totals.unlike()) {
+            proofs.push((ProofOf::Disagreement, Proof::read(unlike, alike, rule.limit, *promote_alpha)));
+        }
+        proofs
     }
 
     fn take_successes(&mut self, totals: Successes) {

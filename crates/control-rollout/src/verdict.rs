@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-use crate::evidence::{Findings, Rule, RuleEvidence};
-use crate::policy::{Guardrail, Mode, OnSharedIncident};
+use crate::evidence::{Basis, Findings, RuleEvidence};
+use crate::policy::{Guardrail, Mode, OnFailure, OnSharedIncident};
 use crate::relative::ShareTally;
+use crate::rule::Rule;
+use crate::steady::SteadyEvidence;
 use crate::window::Breach;
 
 /// What the evidence says.
@@ -17,9 +19,15 @@ pub enum Verdict {
     None,
     /// The candidate is worse.
     RollBack(Cause),
-    /// Both versions are over the limit and the candidate is not shown to be the worse one.
+    /// A rule that pauses convicts.
+    Pause(Grounds),
+    /// A rule that alerts convicts.
+    Alert(Grounds),
+    /// A rule that is only observed convicts.
+    Observe(Grounds),
+    /// Both versions are over the same limit, on errors or on latency, and the candidate is not shown to be the worse one.
     SharedIncident(Grounds),
-    /// The stable version is over the limit, the candidate is not.
+    /// The stable version is over a limit, the candidate is not.
     StableIll(Grounds),
 }
 
@@ -32,10 +40,14 @@ pub enum Decision {
     RollBack(Cause),
     /// The same was due, but the guardrail only observes.
     WouldRollBack(Cause),
-    /// Shares stand still and a person is called; the rules stay armed.
+    /// Shares stand still until a person decides; the rules stay armed.
+    Pause(Grounds),
+    /// Shares stand still while this lasts, and a person is called; the rules stay armed.
     Hold(Grounds),
-    /// A person is told; the guardrail only observes.
+    /// A person is told; the rule alerts, or the guardrail only observes.
     Alert(Grounds),
+    /// It is counted and shown; the rule, or the guardrail, only observes.
+    Observe(Grounds),
 }
 
 /// Why a candidate is rolled back.
@@ -49,20 +61,38 @@ pub enum Cause {
     Window(Breach),
     /// The process exited uncleanly, again, with the candidate's requests in flight.
     CrashLoop(CrashCounts),
+    /// The watch over a promoted version.
+    SteadyState(SteadyEvidence),
 }
 
-/// The numbers of a verdict. `findings` holds counts, statistics and thresholds, `shares` what the relative rule
-/// was computed from: `limit_log_e` and `relative_log_e` give the plain parts of the statistics again.
+/// The numbers of a verdict. `findings` holds counts, statistics and thresholds; `shares` is what the relative rule
+/// was computed from, `basis` what the rules judged from totals were: `limit_log_e`, `relative_log_e_among`,
+/// `bins_log_e` and `block_bet_log_e` give the plain parts of the statistics again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Grounds {
     /// The rule that decided.
     pub rule: Rule,
-    /// The candidate's share when the deciding request was routed; `None` when the deciding event was a crash.
+    /// Whom it speaks against.
+    pub blame: Blame,
+    /// The candidate's share when the deciding request was routed; `None` when no single request decided.
     pub share: Option<f64>,
     /// What every rule said.
     pub findings: Findings,
     /// The faults of both arms by the share they fell under.
     pub shares: Vec<ShareTally>,
+    /// The counts behind the rules judged from totals.
+    pub basis: Basis,
+}
+
+/// Whom a verdict speaks against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The version under trial.
+    Candidate,
+    /// The version it is compared with.
+    Stable,
+    /// Both are over the same limit, and neither is shown to be the worse one.
+    Nobody,
 }
 
 /// Unclean exits of the process while the candidate had requests in flight.
@@ -81,6 +111,11 @@ pub fn decide(verdict: Verdict, guardrail: &Guardrail) -> Decision {
         (Mode::Off, _) | (_, Verdict::None) => Decision::None,
         (mode, Verdict::RollBack(cause)) => roll_back(mode, cause),
         (mode, Verdict::SharedIncident(grounds)) if wants_rollback => roll_back(mode, Cause::SharedIncident(grounds)),
+        (Mode::Enforce, Verdict::Pause(grounds)) => Decision::Pause(grounds),
+        (Mode::Enforce, Verdict::Alert(grounds)) => Decision::Alert(grounds),
+        (_, Verdict::Pause(grounds) | Verdict::Alert(grounds) | Verdict::Observe(grounds)) => {
+            Decision::Observe(grounds)
+        }
         (Mode::Enforce, Verdict::SharedIncident(grounds) | Verdict::StableIll(grounds)) => Decision::Hold(grounds),
         (Mode::Observe, Verdict::SharedIncident(grounds) | Verdict::StableIll(grounds)) => Decision::Alert(grounds),
     }
@@ -119,6 +154,9 @@ impl Verdict {
         match self {
             Self::None => "none",
             Self::RollBack(_) => "roll_back",
+            Self::Pause(_) => "pause",
+            Self::Alert(_) => "alert",
+            Self::Observe(_) => "observe",
             Self::SharedIncident(_) => "shared_incident",
             Self::StableIll(_) => "stable_ill",
         }
@@ -132,8 +170,10 @@ impl Decision {
             Self::None => "none",
             Self::RollBack(_) => "roll_back",
             Self::WouldRollBack(_) => "would_roll_back",
+            Self::Pause(_) => "pause",
             Self::Hold(_) => "hold",
             Self::Alert(_) => "alert",
+            Self::Observe(_) => "observe",
         }
     }
 }
@@ -146,19 +186,24 @@ impl Cause {
             Self::SharedIncident(_) => "shared_incident",
             Self::Window(breach) => breach.rule.as_str(),
             Self::CrashLoop(_) => "crash_loop",
+            Self::SteadyState(_) => "steady_state",
         }
     }
 }
 
 impl Grounds {
+    /// The word used in metrics, logs and the journal: the rule, unless it does not speak against the candidate.
+    pub fn as_str(&self) -> &'static str {
+        match self.blame {
+            Blame::Candidate => self.rule.as_str(),
+            Blame::Stable => "stable_ill",
+            Blame::Nobody => "shared_incident",
+        }
+    }
+
     /// What the deciding rule said.
     pub fn deciding(&self) -> &RuleEvidence {
-        let findings = &self.findings;
-        match self.rule {
-            Rule::Relative => &findings.relative,
-            Rule::StableLimit => &findings.stable_limit,
-            Rule::Limit | Rule::WindowErrorRate | Rule::WindowLatency => &findings.limit,
-        }
+        self.findings.get(self.rule).unwrap_or(&self.findings.limit)
     }
 }
 
@@ -178,19 +223,30 @@ impl fmt::Display for Cause {
             Self::CrashLoop(CrashCounts { exits, requests }) => {
                 write!(f, "crash_loop: {exits} unclean exits lost {requests} requests of this version")
             }
+            Self::SteadyState(evidence) => evidence.fmt(f),
         }
     }
 }
 
 impl fmt::Display for Grounds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RuleEvidence { rule, faults, others, log_e, threshold, .. } = self.deciding();
-        match rule {
-            Rule::Relative => write!(f, "relative: {faults} faults against {others} of stable")?,
-            rule => write!(f, "{}: {faults} faults and {others} successes", rule.as_str())?,
+        let RuleEvidence { rule, faults, others, log_e, threshold, on_failure, .. } = self.deciding();
+        let (of_faults, of_others) = rule.counts();
+        let joint = if of_others == "of stable" { "against" } else { "and" };
+        write!(f, "{}: {faults} {of_faults} {joint} {others} {of_others}", rule.as_str())?;
+        if *on_failure == OnFailure::RollBack && !matches!(rule, Rule::Drift | Rule::SampleRatio) {
+            write!(f, ", log_e {log_e:.3} (alone {threshold:.3})")?;
+            return write!(f, ", all rules {:.3} of {:.3}", self.findings.log_e, self.findings.threshold);
         }
-        write!(f, ", log_e {log_e:.3} (alone {threshold:.3})")?;
-        write!(f, ", all rules {:.3} of {:.3}", self.findings.log_e, self.findings.threshold)
+        write!(f, ", log_e {log_e:.3} of {threshold:.3}")
+    }
+}
+
+impl fmt::Display for SteadyEvidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, faults, successes, log_restart, threshold, .. } = self;
+        write!(f, "steady_state: {faults} faults and {successes} successes against limit {limit}")?;
+        write!(f, ", log_restart {:.3} of {threshold:.3}", log_restart.unwrap_or(f64::MIN))
     }
 }
 

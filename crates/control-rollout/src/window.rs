@@ -4,8 +4,8 @@
 //! and again such a rule makes a false alarm sooner or later: `alpha` says nothing about it, its minimum of requests
 //! is all its protection.
 
-use crate::evidence::Rule;
 use crate::policy::ClassicWindow;
+use crate::rule::Rule;
 
 /// What the candidate's window holds.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -76,9 +76,9 @@ impl Traffic {
 
 /// Part of the runs in which the candidate's rules trip, and the most that `alpha` allows with three standard errors.
 /// A shared incident counts too: that the table softens it must not be what keeps the level.
-fn null_runs(guardrail: Guardrail, n_runs: u32, requests: u64, rates: (f64, f64)) -> (f64, f64) {
+fn null_runs(guardrail: &Guardrail, n_runs: u32, requests: u64, rates: (f64, f64)) -> (f64, f64) {
     let mut draw = Draw(20_260_101);
-    let mut is_alarm = || Traffic::new(guardrail, 0.5).first_alarm(&mut draw, requests, rates).is_some();
+    let mut is_alarm = || Traffic::new(guardrail.clone(), 0.5).first_alarm(&mut draw, requests, rates).is_some();
     let n_alarms = (0..n_runs).filter(|_| is_alarm()).count();
     let allowed = guardrail.alpha + 3.0 * (guardrail.alpha * (1.0 - guardrail.alpha) / f64::from(n_runs)).sqrt();
     (n_alarms as f64 / f64::from(n_runs), allowed)
@@ -91,7 +91,7 @@ fn at_the_border(limit: f64, alpha: f64) -> Guardrail {
 
 #[test]
 fn twenty_thousand_healthy_runs_keep_the_level() {
-    let (rate, allowed) = null_runs(at_the_border(0.05, 0.01), 20_000, 300, (0.05, 0.05));
+    let (rate, allowed) = null_runs(&at_the_border(0.05, 0.01), 20_000, 300, (0.05, 0.05));
     assert!(rate <= allowed, "{rate} > {allowed}");
     assert!(rate > 0.0, "a test that never alarms at its border tests nothing");
 }
@@ -99,7 +99,7 @@ fn twenty_thousand_healthy_runs_keep_the_level() {
 #[test]
 fn the_level_holds_past_the_planned_horizon() {
     let planned = Guardrail { planned_requests: 100, planned_events: 10, ..at_the_border(0.05, 0.05) };
-    let (rate, allowed) = null_runs(planned, 3000, 1600, (0.05, 0.05));
+    let (rate, allowed) = null_runs(&planned, 3000, 1600, (0.05, 0.05));
     assert!(rate <= allowed, "{rate} > {allowed}");
 }
 
@@ -107,7 +107,7 @@ fn the_level_holds_past_the_planned_horizon() {
 fn a_candidate_as_bad_as_an_ill_stable_is_not_blamed() {
     let guardrail = Guardrail::default();
     let mut draw = Draw(7);
-    let mut first = || Traffic::new(guardrail, 0.1).first_alarm(&mut draw, 400, (0.2, 0.2));
+    let mut first = || Traffic::new(guardrail.clone(), 0.1).first_alarm(&mut draw, 400, (0.2, 0.2));
     let alarms: Vec<_> = (0..300).filter_map(|_| first()).collect();
     assert!(alarms.len() > 290, "a fifth of the answers are faults: {}", alarms.len());
     // At a share of a tenth stable's own guard trips first but for a few runs.

@@ -7,11 +7,15 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 mod config;
+mod feedback;
 mod repository;
 mod settings;
 mod statistics;
 
 pub use config::{BatchingView, ConfigView, VersionsView, model_config};
+pub use feedback::{
+    FEEDBACK_ENTRIES_MAX, FeedbackCounts, FeedbackEntry, FeedbackSaid, decode_feedback, feedback_counts,
+};
 pub use repository::{IndexLine, decode_change, decode_index, repository_index};
 pub use settings::{SettingValue, decode_settings, settings};
 pub use statistics::{CountNs, StatisticsView, statistics};

@@ -2,6 +2,7 @@
 
 use base_types::Reason;
 use data_path::{Failure, Served};
+use tokio::time::Instant;
 use tracing::Level;
 
 use crate::call::Call;
@@ -29,17 +30,36 @@ pub(crate) fn log(call: &Call<'_>, ending: &Ending<'_>) {
         AccessLog::All => true,
     };
     match ending.failure.map(|f| row(f.code).level) {
-        Some(LogLevel::Error) if tracing::enabled!(Level::ERROR) => emit(Level::ERROR, call, ending),
-        Some(LogLevel::Warn) if tracing::enabled!(Level::WARN) => emit(Level::WARN, call, ending),
-        Some(LogLevel::Debug) | None if is_wanted && tracing::enabled!(Level::INFO) => emit(Level::INFO, call, ending),
-        Some(LogLevel::Debug) | None if !is_wanted && tracing::enabled!(Level::DEBUG) => {
-            emit(Level::DEBUG, call, ending);
-        }
+        Some(LogLevel::Error) if tracing::enabled!(Level::ERROR) => emit(Level::ERROR, (call, ending), None),
+        // Inputs can be made that a version fails at: what says the same as a line of this second is not a warning.
+        Some(LogLevel::Warn) if tracing::enabled!(Level::WARN) => match line(call, ending) {
+            Some(n_left_out) => emit(Level::WARN, (call, ending), Some(n_left_out)),
+            None => emit_quiet(is_wanted, call, ending),
+        },
+        Some(LogLevel::Debug) | None => emit_quiet(is_wanted, call, ending),
         _ => {}
     }
 }
 
-fn emit(level: Level, call: &Call<'_>, ending: &Ending<'_>) {
+/// Whether a fault has a line: the number of those left out before it.
+fn line(call: &Call<'_>, ending: &Ending<'_>) -> Option<u64> {
+    match ending.served {
+        Some(served) => call.edge.faults.line(&served.version.id, Instant::now()),
+        None => Some(0),
+    }
+}
+
+fn emit_quiet(is_wanted: bool, call: &Call<'_>, ending: &Ending<'_>) {
+    if is_wanted && tracing::enabled!(Level::INFO) {
+        emit(Level::INFO, (call, ending), None);
+    } else if !is_wanted && tracing::enabled!(Level::DEBUG) {
+        emit(Level::DEBUG, (call, ending), None);
+    }
+}
+
+/// `left_out` is the number of faults of the version since its last line that have none.
+fn emit(level: Level, (call, ending): (&Call<'_>, &Ending<'_>), left_out: Option<u64>) {
+    let left_out = left_out.filter(|n| *n > 0);
     let trace = call.edge.ids.trace(&call.parts.headers);
     let version = ending.served.map(|s| s.version.id.version.get());
     let generation = ending.served.map(|s| s.generation.0);
@@ -69,6 +89,7 @@ fn emit(level: Level, call: &Call<'_>, ending: &Ending<'_>) {
                 status,
                 error,
                 detail,
+                left_out,
                 "request"
             )
         };

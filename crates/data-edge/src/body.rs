@@ -5,6 +5,7 @@
 //! length.
 
 mod aligned;
+mod arriving;
 mod gather;
 mod pieces;
 
@@ -21,6 +22,8 @@ use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 pub(crate) use aligned::Aligned;
+pub use arriving::Arriving;
+use arriving::broken_off;
 use gather::Gather;
 pub use pieces::{Pieces, Share};
 
@@ -86,10 +89,7 @@ pub struct Collected {
 ///
 /// # Errors
 /// The body is too large, too slow, broken, or packed in a way that is not accepted.
-pub async fn receive<B>(call: &Call<'_>, body: &mut B, aligned_at: usize) -> Result<Collected, Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+pub async fn receive<B: Arriving>(call: &Call<'_>, body: &mut B, aligned_at: usize) -> Result<Collected, Failure> {
     let (limits, budget) = (&call.edge.options.limits, &call.edge.budget);
     match request_encoding(&call.parts.headers)? {
         None => collect_aligned(body, limits, budget, aligned_at).await,
@@ -104,22 +104,20 @@ where
 ///
 /// # Errors
 /// The body is too large, too slow, or broken off.
-pub async fn collect<B>(body: &mut B, limits: &HttpLimits, budget: &Arc<BodyBudget>) -> Result<Collected, Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+pub async fn collect<B: Arriving>(
+    body: &mut B,
+    limits: &HttpLimits,
+    budget: &Arc<BodyBudget>,
+) -> Result<Collected, Failure> {
     collect_aligned(body, limits, budget, 0).await
 }
 
-async fn collect_aligned<B>(
+async fn collect_aligned<B: Arriving>(
     body: &mut B,
     limits: &HttpLimits,
     budget: &Arc<BodyBudget>,
     aligned_at: usize,
-) -> Result<Collected, Failure>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+) -> Result<Collected, Failure> {
     let announced = body.size_hint().exact();
     if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
         return Err(too_large(limits));
@@ -189,10 +187,7 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// The next bytes; `None` at the end. Trailers are ignored.
-    async fn next<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    async fn next<B: Arriving>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure> {
         loop {
             match poll_fn(|cx| self.poll_frame(body, cx)).await? {
                 None => return Ok(None),
@@ -219,13 +214,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn poll_frame<B>(&mut self, body: &mut B, cx: &mut Context<'_>) -> Poll<Result<Option<Frame<Bytes>>, Failure>>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    fn poll_frame<B: Arriving>(
+        &mut self,
+        body: &mut B,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Frame<Bytes>>, Failure>> {
         if let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) {
-            let gone = |_| Failure::new(Code::CallerGone, "the body broke off");
-            return Poll::Ready(frame.transpose().map_err(gone));
+            return Poll::Ready(frame.transpose().map_err(|error| broken_off(error.into())));
         }
         self.poll_patience(cx).map(Err)
     }
@@ -242,12 +237,12 @@ impl Reader<'_> {
             let elapsed = now - began;
             if elapsed >= limits.body_timeout {
                 let text = format!("the body did not arrive within {} s", limits.body_timeout.as_secs_f32());
-                return Poll::Ready(Failure::new(Code::Malformed, text));
+                return Poll::Ready(Failure::new(Code::BodyTooSlow, text));
             }
             let slow = elapsed.saturating_sub(limits.body_grace).as_secs() as usize;
             if self.n_bytes < slow.saturating_mul(limits.body_bytes_per_second) {
                 let text = format!("the body comes slower than {} bytes a second", limits.body_bytes_per_second);
-                return Poll::Ready(Failure::new(Code::Malformed, text));
+                return Poll::Ready(Failure::new(Code::BodyTooSlow, text));
             }
             timer.as_mut().reset((now + RATE_INTERVAL).min(began + limits.body_timeout));
         }

@@ -18,6 +18,7 @@ use crate::access::{self, Ending};
 use crate::body::BodyBudget;
 use crate::manage::{LogControl, Management};
 use crate::options::{EdgeOptions, Phase};
+use crate::seldom::Seldom;
 use crate::trace::Ids;
 
 /// What the requests of a listener share.
@@ -32,13 +33,16 @@ pub struct Edge {
     pub ids: Ids,
     /// What stands behind the routes that change something.
     pub(crate) management: Management,
+    /// Which faults have a line in the log.
+    pub(crate) faults: Seldom,
 }
 
 impl Edge {
     /// An edge in front of the request path.
     pub fn new(gateway: Arc<Gateway>, options: EdgeOptions) -> Self {
         let budget = BodyBudget::new(options.limits.bodies_bytes);
-        Self { gateway, options, budget, ids: Ids::new(), management: Management::default() }
+        let (management, faults) = (Management::default(), Seldom::default());
+        Self { gateway, options, budget, ids: Ids::new(), management, faults }
     }
 
     /// Lets callers load and unload models and set log and trace. Without this they may not.

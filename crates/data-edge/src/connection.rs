@@ -4,6 +4,9 @@
 //! either may idle for only seconds or may dribble its head for minutes; and the detection of HTTP/2 before it has
 //! none. This wrapper tells three waits apart: for the first request, for the rest of a head, for the next
 //! request. It arms a timer only when a read would block, and reads no clock while requests follow each other.
+//!
+//! A peer that takes no bytes is noticed at the socket, and one that takes no answer although it would take other bytes,
+//! which HTTP/2 makes possible, by the pieces of answers that do not move.
 
 use std::future::Future;
 use std::io;
@@ -19,9 +22,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::options::HttpLimits;
+use crate::untaken::Untaken;
 
 /// How every HTTP/2 connection begins, and no HTTP/1 request can.
-const H2_PREFACE: &[u8] = b"PRI ";
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What the requests of a connection tell its timers.
 #[derive(Debug, Default)]
@@ -29,12 +33,19 @@ pub(crate) struct ConnectionState {
     n_begun: AtomicU64,
     n_in_flight: AtomicUsize,
     is_h2: AtomicBool,
+    /// Answers, or parts of them, that the connection holds. Always empty on HTTP/1.
+    pub(crate) untaken: Untaken,
 }
 
 impl ConnectionState {
     /// Whether no request has ever come in.
     pub(crate) fn is_unused(&self) -> bool {
         self.n_begun.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether answers are being made or handed over.
+    fn is_answering(&self) -> bool {
+        self.n_in_flight.load(Ordering::Acquire) > 0 || !self.untaken.is_empty()
     }
 }
 
@@ -50,6 +61,11 @@ impl InFlight {
         state.n_in_flight.fetch_add(1, Ordering::AcqRel);
         state.n_begun.fetch_add(1, Ordering::AcqRel);
         Self(state)
+    }
+
+    /// The connection, if it is one of HTTP/2.
+    pub(crate) fn h2_connection(&self) -> Option<Arc<ConnectionState>> {
+        self.0.is_h2.load(Ordering::Acquire).then(|| self.0.clone())
     }
 }
 
@@ -84,11 +100,15 @@ pub(crate) struct TimedStream {
     n_begun_seen: u64,
     /// Bytes have come in that no request has been made of yet.
     has_unused_bytes: bool,
-    is_first_read: bool,
+    /// How much of the preface of HTTP/2 has come; `None` once it is known whether it is one.
+    n_preface_bytes: Option<usize>,
     /// Something happened since the idle timer was last armed.
     is_active: bool,
     write_timer: Option<Pin<Box<Sleep>>>,
     is_write_waiting: bool,
+    /// Ends the rounds of `untaken`.
+    untaken_timer: Option<Pin<Box<Sleep>>>,
+    is_untaken_watched: bool,
 }
 
 impl TimedStream {
@@ -103,21 +123,26 @@ impl TimedStream {
             armed_for: Wait::First,
             n_begun_seen: 0,
             has_unused_bytes: false,
-            is_first_read: true,
+            n_preface_bytes: Some(0),
             is_active: false,
             write_timer: None,
             is_write_waiting: false,
+            untaken_timer: None,
+            is_untaken_watched: false,
         }
     }
 
     fn took_bytes(&mut self, bytes: &[u8]) {
         self.has_unused_bytes = true;
-        if self.is_first_read {
-            self.is_first_read = false;
-            if bytes.starts_with(H2_PREFACE) {
-                self.state.is_h2.store(true, Ordering::Release);
-                self.is_active = true;
-            }
+        let Some(n_before) = self.n_preface_bytes else { return };
+        let expected = &H2_PREFACE[n_before..];
+        let n_new = expected.len().min(bytes.len());
+        let is_preface = expected[..n_new] == bytes[..n_new];
+        self.n_preface_bytes = (is_preface && n_new < expected.len()).then_some(n_before + n_new);
+        // A peer that has sent a part of it has said nothing yet.
+        if is_preface && self.n_preface_bytes.is_none() {
+            self.state.is_h2.store(true, Ordering::Release);
+            self.is_active = true;
         }
     }
 
@@ -127,9 +152,9 @@ impl TimedStream {
 
     /// Ready when a blocked read has waited too long.
     fn poll_read_timeout(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Then the gateway is at work, or a body is being read, which has limits of its own. The timer is kept
-        // going, because nothing promises that the end of the request leads to another read.
-        let is_busy = self.state.n_in_flight.load(Ordering::Acquire) > 0;
+        // Then the gateway is at work, or a body is being read or an answer taken, which has limits of its own. The timer
+        // is kept going, because nothing promises that the end of the request leads to another read.
+        let is_busy = self.state.is_answering();
         self.is_active |= is_busy;
         let n_begun = self.state.n_begun.load(Ordering::Acquire);
         if n_begun != self.n_begun_seen {
@@ -157,6 +182,32 @@ impl TimedStream {
         }
     }
 
+    /// Ready when the peer has let go nothing of some answer for too long. A blocked read is where this is looked at,
+    /// because HTTP/2 always reads, whatever it may not write.
+    fn poll_untaken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let timeout = self.write_timeout;
+        let timer = self.untaken_timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        if !self.is_untaken_watched {
+            // A request begins on this task, before this read; its answer may be handed over on another, after it.
+            if !self.state.is_answering() {
+                return Poll::Pending;
+            }
+            self.is_untaken_watched = true;
+            timer.as_mut().reset(Instant::now() + timeout);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if !self.state.untaken.end_round() {
+                return Poll::Ready(());
+            }
+            if !self.state.is_answering() {
+                self.is_untaken_watched = false;
+                return Poll::Pending;
+            }
+            timer.as_mut().reset(Instant::now() + timeout);
+        }
+    }
+
     fn arm(&mut self, wait: Wait, timeout: Duration) {
         self.read_timer.as_mut().reset(Instant::now() + timeout);
         self.armed_for = wait;
@@ -177,8 +228,12 @@ impl TimedStream {
             timer.as_mut().reset(Instant::now() + timeout);
         }
         ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer takes no bytes")))
+        Poll::Ready(Err(timed_out("the peer takes no bytes")))
     }
+}
+
+fn timed_out(text: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, text)
 }
 
 impl AsyncRead for TimedStream {
@@ -190,8 +245,11 @@ impl AsyncRead for TimedStream {
                 Poll::Ready(result)
             }
             Poll::Pending => {
+                if self.is_h2() && self.poll_untaken(cx).is_ready() {
+                    return Poll::Ready(Err(timed_out("the peer takes no answer")));
+                }
                 ready!(self.poll_read_timeout(cx));
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer sends no request")))
+                Poll::Ready(Err(timed_out("the peer sends no request")))
             }
         }
     }

@@ -167,12 +167,20 @@ fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
         .max_concurrent_streams(limits.h2_streams)
         .initial_stream_window_size(limits.h2_stream_window_bytes)
         .initial_connection_window_size(limits.h2_connection_window_bytes)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .max_frame_size(limits.h2_frame_bytes)
+        .max_header_list_size(h2_head_bytes(limits))
         .max_pending_accept_reset_streams(H2_PENDING_RESETS)
         .max_local_error_reset_streams(H2_LOCAL_RESETS)
         .keep_alive_interval(limits.h2_ping_interval)
         .keep_alive_timeout(limits.h2_ping_timeout);
     builder
+}
+
+/// What a head of HTTP/2 may have before it is refused without a word: as much again as is allowed, so that most that is
+/// too large is told so, and the protocol's own 32 bytes for each field.
+fn h2_head_bytes(limits: &HttpLimits) -> u32 {
+    let bytes = 2 * (limits.head_bytes + limits.uri_bytes) + 32 * limits.headers;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 struct Server<H> {

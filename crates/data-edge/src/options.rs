@@ -25,6 +25,8 @@ pub struct EdgeOptions {
     pub model_unready: StatusCode,
     /// The version shown in the server's metadata.
     pub server_version: String,
+    /// Whether callers may send feedback on answers.
+    pub has_feedback: bool,
 }
 
 impl Default for EdgeOptions {
@@ -36,11 +38,12 @@ impl Default for EdgeOptions {
             access_log: AccessLog::default(),
             model_unready: StatusCode::SERVICE_UNAVAILABLE,
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            has_feedback: true,
         }
     }
 }
 
-/// Bounds of a listener. Each field is a key of the section `limits` of gateway.toml.
+/// Bounds of a listener. Most fields are keys of the section `limits` of gateway.toml.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpLimits {
     /// Open connections; one more is answered 503 and closed.
@@ -55,7 +58,7 @@ pub struct HttpLimits {
     pub head_timeout: Duration,
     /// A connection without requests is closed after this, at the latest after twice this.
     pub idle_timeout: Duration,
-    /// A peer that takes no byte of its answer for this long is cut off.
+    /// A peer that takes no byte of its answer for this long is cut off; on HTTP/2 at the latest after twice this.
     pub write_timeout: Duration,
     /// Bytes of a body.
     pub body_bytes: usize,
@@ -83,6 +86,9 @@ pub struct HttpLimits {
     pub h2_stream_window_bytes: u32,
     /// Bytes in flight on one HTTP/2 connection.
     pub h2_connection_window_bytes: u32,
+    /// Bytes of one HTTP/2 frame. A frame is waited for whole, in memory made for it: large ones spare a large body most
+    /// of its reads, and what a peer may announce without sending it stays small beside a body.
+    pub h2_frame_bytes: u32,
     /// How often an HTTP/2 peer is pinged.
     pub h2_ping_interval: Duration,
     /// How long it may take to answer.
@@ -122,6 +128,7 @@ impl Default for HttpLimits {
             h2_streams: 100,
             h2_stream_window_bytes: 1024 * 1024,
             h2_connection_window_bytes: 1024 * 1024,
+            h2_frame_bytes: 128 * 1024,
             h2_ping_interval: Duration::from_secs(20),
             h2_ping_timeout: Duration::from_secs(10),
         }

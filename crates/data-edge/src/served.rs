@@ -1,5 +1,6 @@
 //! Who answered, in header fields; on gRPC they are metadata of the same names. And who the server is.
 
+use base_serving::PredictionId;
 use base_types::Reason;
 use data_path::Served;
 use http::header::HeaderName;
@@ -28,6 +29,8 @@ static DIGEST: HeaderName = HeaderName::from_static("switchrail-digest");
 static GENERATION: HeaderName = HeaderName::from_static("switchrail-generation");
 /// Why it was chosen.
 static REASON: HeaderName = HeaderName::from_static("switchrail-reason");
+/// What feedback on an answer comes back by.
+static PREDICTION_ID: HeaderName = HeaderName::from_static("switchrail-prediction-id");
 
 /// Says in headers which version was asked and why.
 pub fn name_version(headers: &mut HeaderMap, served: &Served, reason: Option<Reason>) {
@@ -38,5 +41,12 @@ pub fn name_version(headers: &mut HeaderMap, served: &Served, reason: Option<Rea
     headers.insert(&GENERATION, HeaderValue::from(served.generation.0));
     if let Some(reason) = reason {
         headers.insert(&REASON, HeaderValue::from_static(reason.as_str()));
+    }
+}
+
+/// Says in a header what feedback on a good answer comes back by.
+pub fn name_prediction(headers: &mut HeaderMap, id: &PredictionId) {
+    if let Ok(id) = HeaderValue::from_bytes(id.as_bytes()) {
+        headers.insert(&PREDICTION_ID, id);
     }
 }

@@ -89,6 +89,7 @@ pub fn row(code: Code) -> Row {
             (404, G::NotFound, Debug, false)
         }
         Code::MethodNotAllowed => (405, G::Unimplemented, Debug, false),
+        Code::BodyTooSlow => (408, G::DeadlineExceeded, Debug, false),
         Code::BodyTooLarge => (413, G::ResourceExhausted, Debug, false),
         Code::UnsupportedEncoding => (415, G::Unimplemented, Debug, false),
         Code::QueueFull | Code::DeadlineTooShort => (429, G::ResourceExhausted, Debug, true),
@@ -142,6 +143,10 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
             "The body is larger than allowed, or unpacks to more than allowed.",
             "Split the request, or raise `body_bytes`; send what shrinks to less than a twentieth as it is.",
         ),
+        Code::BodyTooSlow => (
+            "The body did not arrive in time, or comes too slowly.",
+            "Send it again over a better connection, in smaller requests; or raise `body_timeout_ms`.",
+        ),
         Code::UnsupportedEncoding => (
             "The body is compressed in a way that is not accepted.",
             "Send it as it is, or as `Accept-Encoding` of the answer says.",
@@ -181,7 +186,9 @@ fn explanation(code: Code) -> (&'static str, &'static str) {
         Code::Draining => ("The version or the gateway is going out of service.", "Send the request again."),
         Code::DeadlineInQueue => ("The deadline passed before the run began.", "Allow more time, or add capacity."),
         Code::DeadlineInRun => ("The caller's deadline passed during the run.", "Allow more time."),
-        Code::CallerGone => ("The caller closed the connection before the answer.", "Seen in logs only."),
+        Code::CallerGone => {
+            ("The caller closed the connection before the answer, or its body broke off.", "Seen in logs only.")
+        }
         Code::VersionFault => (
             "The version could not answer: it failed, took too long, or gave outputs it must not give.",
             "Nothing is wrong with the request. The operator finds the cause in the log.",
@@ -206,6 +213,9 @@ pub fn errors_page() -> String {
          a version was asked names it in `switchrail-version`,\n`switchrail-digest`, `switchrail-generation` and \
          `switchrail-reason`. On gRPC the status carries the text, and the metadata `switchrail-code` and\n\
          `switchrail-fault` the rest.\n\n\
+         What never becomes a request has no such body: a head that is no HTTP (400), one beyond every bound (431, 414), and \
+         a\nbroken HTTP/2 frame, which ends its stream or its connection. A head that is only larger than its limits is told \
+         as\n`malformed`. A caller who takes nothing of an answer for `limits.answer_timeout_ms` is cut off.\n\n\
          | Code | HTTP | gRPC | Fault | Retry-After | Meaning | Remedy |\n|---|---|---|---|---|---|---|\n",
     );
     for row in Code::ALL.map(row) {

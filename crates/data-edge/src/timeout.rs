@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use data_codec::{Parameter, Parameters};
 use data_path::{Code, Failure};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 /// The caller's own deadline, in milliseconds. Over REST it wins over the protocol's parameter; over gRPC the shortest
 /// deadline counts.
@@ -34,12 +34,48 @@ pub fn timeout_parameter(parameters: &Parameters) -> Result<Option<Duration>, Fa
     }
 }
 
-/// A header that holds a number.
+/// A header that holds a number. It may be there twice only if it says the same.
 pub fn number_header(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Failure> {
-    let Some(value) = headers.get(name) else { return Ok(None) };
+    let mut found = None;
+    for value in headers.get_all(name) {
+        let no_number = || Failure::new(Code::Malformed, format!("the header {name} is no number: {value:?}"));
+        let number = number(value).ok_or_else(no_number)?;
+        if found.replace(number).is_some_and(|other| other != number) {
+            let text = format!("the header {name} is there more than once, with different numbers");
+            return Err(Failure::new(Code::Malformed, text));
+        }
+    }
+    Ok(found)
+}
+
+fn number(value: &HeaderValue) -> Option<u64> {
     let is_digits = !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit);
-    match value.to_str().ok().filter(|_| is_digits).and_then(|text| text.parse().ok()) {
-        Some(number) => Ok(Some(number)),
-        None => Err(Failure::new(Code::Malformed, format!("the header {name} is no number: {value:?}"))),
+    value.to_str().ok().filter(|_| is_digits)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_there_once_or_always_the_same() {
+        let check = |values: &[&'static str], expected: Result<Option<u64>, Code>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("x-number", HeaderValue::from_static(value));
+            }
+            assert_eq!(number_header(&headers, "x-number").map_err(|failure| failure.code), expected, "{values:?}");
+        };
+        check(&[], Ok(None));
+        check(&["7"], Ok(Some(7)));
+        check(&["7", "7"], Ok(Some(7)));
+        check(&["7", "8"], Err(Code::Malformed));
+        check(&["7", "x"], Err(Code::Malformed));
+        check(&["7, 7"], Err(Code::Malformed));
+        for broken in ["", "-1", "+1", "1.0", "18446744073709551616"] {
+            check(&[broken], Err(Code::Malformed));
+        }
     }
 }

@@ -10,7 +10,7 @@ use base_serving::lane::{Job, Lane, Refusal, Report, Submission};
 use tokio::sync::oneshot;
 
 use crate::pool::Shared;
-use crate::run::{Admitted, run};
+use crate::run::{Admitted, Ran, run};
 use crate::watch::short_path_slot;
 
 /// A version whose runs take less than this on average runs on the caller's thread: handing the job to another
@@ -113,6 +113,14 @@ impl ExecLane {
         self.state.run_average() * n_ahead as u32 / self.pool.n_workers() as u32
     }
 
+    fn run_on_this_thread(&self, job: Job) -> Ran {
+        let clock = self.pool.clock();
+        let slot = short_path_slot(self.pool.slots());
+        let admitted = Admitted { job, since: clock.now() };
+        let _running = self.state.running();
+        run(self.state.runner(), admitted, None, &slot, clock)
+    }
+
     fn enqueue(&self, job: Job) -> Submission {
         let now = self.pool.clock().now();
         let left = job.deadline.saturating_duration_since(now);
@@ -150,13 +158,13 @@ impl Lane for ExecLane {
     }
 
     fn run_here(&self, job: Job) -> Report {
-        let clock = self.pool.clock();
-        let slot = short_path_slot(self.pool.slots());
-        let admitted = Admitted { job, since: clock.now() };
-        let _running = self.state.running();
-        let ran = run(self.state.runner(), admitted, None, &slot, clock);
+        let ran = self.run_on_this_thread(job);
         self.state.record_run(ran.took);
         ran.report.unwrap_or_else(Report::closed)
+    }
+
+    fn run_apart(&self, job: Job) -> Report {
+        self.run_on_this_thread(job).report.unwrap_or_else(Report::closed)
     }
 
     fn waiting(&self) -> usize {

@@ -2,16 +2,18 @@
 //!
 //! Reading order: `pool` (threads, fair turns between lanes), `lane` (admission, the short path), `run` (one
 //! job on one thread, and what counts as the version's fault), `output` (checks of what came out), `watch`
-//! (run timeouts). No job waits without a bound, and a job that nobody waits for any more never begins.
+//! (run timeouts), `shadow` (copies of requests that give way to all others). No job waits without a bound, and a job that nobody waits for any more never begins.
 
 mod lane;
 mod output;
 mod pool;
 mod run;
+mod shadow;
 mod watch;
 
 pub use lane::ExecLane;
 pub use pool::{Executor, ExecutorError};
+pub use shadow::{ShadowOptions, ShadowPool};
 
 #[cfg(test)]
 mod tests;

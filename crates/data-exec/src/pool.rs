@@ -2,7 +2,7 @@
 //! jobs it holds, so a candidate's backlog cannot starve stable.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use crate::watch::{Slot, Slots, TICK};
 
 /// Workers stuck in a run that does not stop are replaced, until this many per place are alive.
 const ALIVE_PER_WORKER_MAX: usize = 4;
+/// Live requests that wait for workers over so many ticks in a row press out everything that gives way to them.
+const PRESSED_TICKS: u32 = 5;
 /// A watchdog this many ticks late was stopped, and the runs with it.
 const OVERSLEPT_TICKS: u32 = 20;
 /// How long a closing pool waits for the runs under way.
@@ -43,6 +45,8 @@ pub(crate) struct Shared {
     n_short_path: AtomicUsize,
     /// Workers that have not ended, the stuck ones included.
     n_alive: AtomicUsize,
+    /// Whether live requests have been waiting for workers for a while.
+    is_pressed: AtomicBool,
 }
 
 impl Shared {
@@ -60,6 +64,10 @@ impl Shared {
 
     pub(crate) fn n_workers(&self) -> usize {
         self.n_workers
+    }
+
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.is_pressed.load(Ordering::Relaxed)
     }
 
     /// Whether there is a worker too many; the one who asks is then the one who goes.
@@ -126,6 +134,7 @@ impl Executor {
             short_path_max,
             n_short_path: AtomicUsize::new(0),
             n_alive: AtomicUsize::new(0),
+            is_pressed: AtomicBool::new(false),
         });
         let mut threads = Vec::new();
         for index in 0..n_workers {
@@ -141,21 +150,29 @@ impl Executor {
     pub fn lane(&self, runner: Arc<dyn Runner>) -> ExecLane {
         ExecLane::new(runner, self.shared.clone())
     }
+
+    pub(crate) fn shared(&self) -> Arc<Shared> {
+        self.shared.clone()
+    }
 }
 
 impl Drop for Executor {
     fn drop(&mut self) {
         self.shared.round().is_closed = true;
         self.shared.wake.notify_all();
-        // A run that does not end must not hold up the end of the process.
-        let give_up = self.shared.clock.now() + CLOSE_WAIT;
-        for thread in self.threads.drain(..) {
-            while !thread.is_finished() && self.shared.clock.now() < give_up {
-                std::thread::sleep(TICK);
-            }
-            if thread.is_finished() && thread.join().is_err() {
-                warn!("a worker thread panicked");
-            }
+        join_within(&self.shared, &mut self.threads);
+    }
+}
+
+/// Joins threads that were told to end. A run that does not end must not hold up the end of the process.
+pub(crate) fn join_within(shared: &Shared, threads: &mut Vec<JoinHandle<()>>) {
+    let give_up = shared.clock.now() + CLOSE_WAIT;
+    for thread in threads.drain(..) {
+        while !thread.is_finished() && shared.clock.now() < give_up {
+            std::thread::sleep(TICK);
+        }
+        if thread.is_finished() && thread.join().is_err() {
+            warn!("a worker thread panicked");
         }
     }
 }
@@ -193,13 +210,15 @@ fn work(shared: &Shared, slot: &Arc<Slot>) {
 
 /// Looks after run timeouts until the pool closes. Time in which the whole process stood still is nobody's run time.
 fn watch(shared: &Arc<Shared>) {
-    let mut looked = shared.clock.now();
+    let (mut looked, mut n_pressed) = (shared.clock.now(), 0u32);
     loop {
         let round = shared.round();
         if round.is_closed {
             return;
         }
+        n_pressed = if round.lanes.is_empty() { 0 } else { n_pressed.saturating_add(1) };
         drop(round);
+        shared.is_pressed.store(n_pressed >= PRESSED_TICKS, Ordering::Relaxed);
         std::thread::sleep(TICK);
         let now = shared.clock.now();
         let overslept = now.saturating_duration_since(looked).saturating_sub(TICK);

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use base_types::{Reason, Selector, Tensor};
+use base_serving::PredictionId;
+use base_types::{OutcomeClass, Reason, Selector, Tensor};
 use bytes::Bytes;
 use data_codec::Parameters;
 use data_edge::compress::Encoding;
 use data_edge::{
-    Call, Ending, ReplyBody, RequestFacts, TIMEOUT_MAX, name_version, refuse_absent, timeout_header, timeout_parameter,
+    Call, Ending, ReplyBody, RequestFacts, TIMEOUT_MAX, name_prediction, name_version, refuse_absent, timeout_header,
+    timeout_parameter,
 };
 use data_path::{Answer, Code, Failure, InferRequest, Served, Uncarried, target};
 use http::{HeaderMap, Response};
@@ -39,6 +41,7 @@ pub(crate) struct Encoded {
     pub(crate) packing: Option<Encoding>,
     pub(crate) served: Served,
     pub(crate) reason: Reason,
+    pub(crate) prediction: PredictionId,
 }
 
 /// Names the model and, where it is not empty, the version or label.
@@ -46,12 +49,8 @@ pub(crate) fn named(model: &str, version: &str) -> Result<(String, Option<Select
     target(model, version).map(|(model, pin)| (model.to_owned(), pin))
 }
 
-/// Asks the model. Counts what never reaches data-path; that counts everything else.
-pub(crate) async fn ask(call: &Call<'_>, asking: Asking) -> Result<Answer, Failure> {
-    ask_as(call, asking, Ok).await
-}
-
-/// The same for an answer that may not be had in the form asked for, which `write` gives it.
+/// Asks the model for an answer in the form that `write` gives it, which it may be impossible to have. Counts what never
+/// reaches data-path; that counts everything else.
 pub(crate) async fn ask_as<T>(
     call: &Call<'_>,
     asking: Asking,
@@ -79,10 +78,11 @@ pub(crate) async fn ask_as<T>(
 /// The answer to a call that asked a model, and its line in the log.
 pub(crate) fn finish(call: &Call<'_>, model: &str, result: Result<Encoded, Failure>) -> Response<ReplyBody> {
     match result {
-        Ok(Encoded { pieces, packing, served, reason }) => {
+        Ok(Encoded { pieces, packing, served, reason, prediction }) => {
             call.log(&Ending { model, served: Some(&served), reason: Some(reason), failure: None });
             let mut response = reply::one(pieces, packing);
             name_version(response.headers_mut(), &served, Some(reason));
+            name_prediction(response.headers_mut(), &prediction);
             response
         }
         Err(failure) => {
@@ -109,17 +109,26 @@ fn timeout(headers: &HeaderMap, parameters: &Parameters) -> Result<Option<Durati
     Ok(given.into_iter().flatten().min())
 }
 
-/// `grpc-timeout`: up to eight digits and a unit.
+/// `grpc-timeout`: up to eight digits and a unit. It may be there twice only if it says the same.
 fn protocol_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Failure> {
-    let Some(value) = headers.get(TIMEOUT_HEADER) else { return Ok(None) };
-    let duration = value.to_str().ok().and_then(parse_timeout).ok_or_else(|| {
-        let text = format!("the metadata {TIMEOUT_HEADER} is up to 8 digits and one of H, M, S, m, u, n: {value:?}");
-        Failure::new(Code::Malformed, text)
-    })?;
-    if duration.is_zero() {
-        return Err(Failure::new(Code::DeadlineInQueue, format!("{TIMEOUT_HEADER} leaves no time at all")));
+    let mut found = None;
+    for value in headers.get_all(TIMEOUT_HEADER) {
+        let duration = value.to_str().ok().and_then(parse_timeout).ok_or_else(|| {
+            let text =
+                format!("the metadata {TIMEOUT_HEADER} is up to 8 digits and one of H, M, S, m, u, n: {value:?}");
+            Failure::new(Code::Malformed, text)
+        })?;
+        if found.replace(duration).is_some_and(|other| other != duration) {
+            let text = format!("the metadata {TIMEOUT_HEADER} is there more than once, with different times");
+            return Err(Failure::new(Code::Malformed, text));
+        }
     }
-    Ok(Some(duration.min(TIMEOUT_MAX)))
+    if found.is_some_and(|duration| duration.is_zero()) {
+        // Nothing here was too slow for it: it is the caller's own doing.
+        let none = Failure::new(Code::DeadlineInQueue, format!("{TIMEOUT_HEADER} leaves no time at all"));
+        return Err(Failure { class: OutcomeClass::CallerDeadline, ..none });
+    }
+    Ok(found.map(|duration| duration.min(TIMEOUT_MAX)))
 }
 
 fn parse_timeout(text: &str) -> Option<Duration> {
@@ -171,5 +180,20 @@ mod tests {
             assert_eq!(check(Some(broken), None, None), Err(Code::Malformed), "{broken}");
         }
         assert_eq!(check(Some("0n"), None, None), Err(Code::DeadlineInQueue));
+    }
+
+    #[test]
+    fn a_deadline_of_nothing_is_the_callers_own_and_two_deadlines_are_none() {
+        let given = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(TIMEOUT_HEADER, HeaderValue::from_static(value));
+            }
+            timeout(&headers, &Parameters::default()).map_err(|failure| (failure.code, failure.class))
+        };
+        assert_eq!(given(&["0n"]), Err((Code::DeadlineInQueue, OutcomeClass::CallerDeadline)));
+        assert_eq!(given(&["1S", "1S"]), Ok(Some(Duration::from_secs(1))));
+        assert_eq!(given(&["1S", "1000m"]), Ok(Some(Duration::from_secs(1))));
+        assert_eq!(given(&["1S", "2S"]), Err((Code::Malformed, OutcomeClass::Client)));
     }
 }

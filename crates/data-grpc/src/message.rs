@@ -4,12 +4,11 @@ use std::future::{Future, poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use data_edge::compress::{Encoding, unpack};
-use data_edge::{BodyBudget, HttpLimits, Pieces, Share, discard};
+use data_edge::{Arriving, BodyBudget, HttpLimits, Pieces, Share, discard};
 use data_path::{Code, Failure};
 use http::{HeaderMap, HeaderValue};
-use http_body::Body;
 use tokio::select;
 
 use crate::frames::Frames;
@@ -17,7 +16,7 @@ use crate::frames::Frames;
 /// A flag and the length.
 pub(crate) const PREFIX_BYTES: usize = 5;
 /// Beside a message of the largest size: its prefix, and the frame in which the next one begins.
-const ROOM_BYTES: usize = 128 * 1024;
+const ROOM_BYTES: usize = 256 * 1024;
 /// How the messages of a request are packed.
 pub(crate) const ENCODING: &str = "grpc-encoding";
 /// How those of its answer may be.
@@ -57,7 +56,7 @@ pub(crate) struct Messages<B> {
     encoding: Option<HeaderValue>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
+impl<B: Arriving> Messages<B> {
     pub(crate) fn new(body: B, headers: &HeaderMap) -> Self {
         Self { body, frames: Frames::default(), encoding: headers.get(ENCODING).cloned() }
     }
@@ -160,9 +159,9 @@ impl<B: Body<Data = Bytes> + Unpin> Messages<B> {
             None | Some(b"identity") => {
                 return Err(malformed("a message is marked as packed, and the request does not say how"));
             }
-            Some(_) => {
-                let text =
-                    format!("messages packed as {:?} are not taken: gzip, deflate and identity are", self.encoding);
+            Some(name) => {
+                let name = name.escape_ascii();
+                let text = format!("messages packed as {name} are not taken: gzip, deflate and identity are");
                 return Err(Failure::new(Code::UnsupportedEncoding, text));
             }
         };

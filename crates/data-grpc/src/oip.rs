@@ -39,9 +39,9 @@ impl Grpc {
         let mut gone = call.watch(&model);
         let packing = packing(&call.parts.headers, message.was_packed);
         let result = async {
-            let (writer, Answer { served, reason, .. }) = self.respond(call, prepared, false).await?;
+            let (writer, Answer { served, reason, prediction, .. }) = self.respond(call, prepared, false).await?;
             let pieces = writer.finish(packing).await.map_err(|failure| after((&served, reason), failure))?;
-            Ok(Encoded { pieces, packing, served, reason })
+            Ok(Encoded { pieces, packing, served, reason, prediction })
         };
         let result = result.await;
         gone.is_over = true;
@@ -82,6 +82,7 @@ impl Grpc {
                 writer.put_key(RAW_CONTENTS, raw.len());
                 writer.put_shared(raw);
             }
+            writer.check_size().map_err(|failure| after((&answer.served, answer.reason), failure))?;
             Ok((writer, answer))
         };
         ask_as(call, asking, write).await
@@ -114,6 +115,8 @@ fn head(answer: &Answer, id: Option<String>, is_streamed: bool) -> ModelInferRes
     ];
     if is_streamed {
         parameters.push(("triton_final_response", ParameterChoice::BoolParam(true)));
+        // The metadata of a stream comes once, before its first answer.
+        parameters.push(("switchrail_prediction_id", text(answer.prediction.as_str())));
     }
     let outputs = answer.outputs.iter().map(|output| InferOutputTensor {
         name: output.name().to_owned(),

@@ -24,6 +24,8 @@ static FAULT: HeaderName = HeaderName::from_static("switchrail-fault");
 const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,deflate,gzip");
 /// Pieces below this are copied together: a frame of their own would cost more.
 const SMALL_PIECE_BYTES: usize = 4096;
+/// Messages of protocol buffers are shorter than 2 GiB; a bit is left for what a message of a stream is wrapped in.
+const ANSWER_BYTES_MAX: usize = i32::MAX as usize - 64;
 /// A text in a header; a longer one is cut.
 const MESSAGE_BYTES_MAX: usize = 4096;
 
@@ -68,6 +70,22 @@ impl Writer {
         self.put_key(number, other.n_bytes);
         other.flush();
         other.pieces.into_iter().for_each(|piece| self.put_shared(piece));
+    }
+
+    /// Whether readers can take this as one message.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub(crate) fn check_size(&self) -> Result<(), Failure> {
+        if self.n_bytes <= ANSWER_BYTES_MAX {
+            return Ok(());
+        }
+        let text = format!(
+            "the answer has {} bytes, and a message over gRPC has at most {ANSWER_BYTES_MAX}: ask for fewer outputs or \
+             rows at once, or over REST",
+            self.n_bytes
+        );
+        Err(Failure::new(Code::Unsupported, text))
     }
 
     fn flush(&mut self) {
@@ -218,6 +236,18 @@ mod tests {
         check("gzip", "identity, deflate", true, None);
         check("identity", "identity, gzip", true, None);
         assert_eq!(packing(&HeaderMap::new(), true), None);
+    }
+
+    #[test]
+    fn an_answer_longer_than_a_message_can_be_is_refused_in_words() {
+        let mut writer = Writer::new();
+        let piece = Bytes::from(vec![0; 1 << 24]);
+        (0..127).for_each(|_| writer.put_shared(piece.clone()));
+        assert_eq!(writer.check_size(), Ok(()));
+        writer.put_shared(piece);
+        let failure = writer.check_size().unwrap_err();
+        assert_eq!(row(failure.code).grpc, data_edge::GrpcCode::Unimplemented);
+        assert!(failure.message.contains("2147483648 bytes"), "{}", failure.message);
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use data_path::{Answer, Failure, in_words_of_tfs};
 use http::Response;
 use hyper::body::Incoming;
 
-use crate::ask::{Asking, Encoded, after, ask, finish};
+use crate::ask::{Asking, Encoded, after, ask_as, finish};
 use crate::edge::{Grpc, refused};
 use crate::reply::packing;
 
@@ -35,10 +35,14 @@ impl Grpc {
         let mut gone = call.watch(&model);
         let packing = packing(&call.parts.headers, message.was_packed);
         let result = async {
-            let Answer { served, reason, outputs, .. } = ask(call, asking).await?;
-            let pieces = answer::writer(&served, &outputs).finish(packing).await;
-            let pieces = pieces.map_err(|failure| after((&served, reason), failure))?;
-            Ok(Encoded { pieces, packing, served, reason })
+            let write = |Answer { served, reason, outputs, prediction, .. }: Answer| {
+                let writer = answer::writer(&served, &outputs);
+                writer.check_size().map_err(|failure| after((&served, reason), failure))?;
+                Ok((writer, served, reason, prediction))
+            };
+            let (writer, served, reason, prediction) = ask_as(call, asking, write).await?;
+            let pieces = writer.finish(packing).await.map_err(|failure| after((&served, reason), failure))?;
+            Ok(Encoded { pieces, packing, served, reason, prediction })
         };
         let result = result.await.map_err(|failure| in_words_of_tfs(failure, &model, pin.as_ref()));
         gone.is_over = true;

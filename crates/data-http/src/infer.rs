@@ -4,12 +4,13 @@ mod reply;
 
 use std::time::Duration;
 
+use base_serving::PredictionId;
 use base_types::Reason;
 use bytes::Bytes;
 use data_codec::{DecodedInfer, EncodedAnswer, decode_infer, decode_raw};
 use data_edge::{
-    Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_version, number_header, receive,
-    refuse_absent, timeout_header, timeout_parameter,
+    Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_prediction, name_version, number_header,
+    receive, refuse_absent, timeout_header, timeout_parameter,
 };
 use data_path::{Answer, Failure, InferRequest, Served, find, no_such_model};
 use http::Response;
@@ -36,6 +37,7 @@ struct Encoded {
     answer: EncodedAnswer,
     served: Served,
     reason: Reason,
+    prediction: PredictionId,
 }
 
 impl Rest {
@@ -52,10 +54,11 @@ impl Rest {
         gone.is_over = true;
         let ending = Ending { model: &target.model, served: None, reason: None, failure: None };
         match result {
-            Ok(Encoded { answer, served, reason }) => {
+            Ok(Encoded { answer, served, reason, prediction }) => {
                 call.log(&Ending { served: Some(&served), reason: Some(reason), ..ending });
                 let mut response = reply::respond(answer, &call.parts.headers).await;
                 name_version(response.headers_mut(), &served, Some(reason));
+                name_prediction(response.headers_mut(), &prediction);
                 response
             }
             Err(failure) => {
@@ -116,9 +119,9 @@ impl Rest {
         };
         call.hand_over();
         let write = |answer: Answer| {
-            let (served, reason) = (answer.served.clone(), answer.reason);
+            let (served, reason, prediction) = (answer.served.clone(), answer.reason, answer.prediction);
             let answer = reply::encode(answer, request.id.as_deref(), &wishes)?;
-            Ok(Encoded { answer, served, reason })
+            Ok(Encoded { answer, served, reason, prediction })
         };
         self.0.gateway.infer_as(asked, &facts, write).await
     }

@@ -35,7 +35,7 @@ impl Rest {
             Route::Trace(model) => self.trace(model.as_deref())?,
             Route::NoRegions => b"[]".to_vec(),
             Route::Absent(absent) => return Err(absent.failure()),
-            Route::Infer(_) | Route::Index | Route::Change(..) => {
+            Route::Infer(_) | Route::Feedback(_) | Route::Index | Route::Change(..) => {
                 return Err(Failure::new(Code::Internal, "this route answers nothing without a body"));
             }
         };

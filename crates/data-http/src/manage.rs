@@ -1,15 +1,17 @@
-//! The routes that take a small body: the repository's index, loads and unloads, settings of log and trace. Whether a
+//! The routes that take a small body: the repository's index, loads and unloads, settings of log and trace, feedback. Whether a
 //! caller may change anything is the edge's to say, the same for every wire.
 
+use base_serving::{FeedbackTally, FeedbackValue};
 use base_types::Selector;
 use data_codec::document::{
-    DocumentError, IndexLine, SettingValue, decode_change, decode_index, decode_settings, repository_index, settings,
+    DocumentError, FeedbackCounts, FeedbackSaid, IndexLine, SettingValue, decode_change, decode_feedback, decode_index,
+    decode_settings, feedback_counts, repository_index, settings,
 };
 use data_edge::{
     Call, Ending, LogSettings, LogValue, ReplyBody, collect, discard, log_change, log_values, trace_change,
     trace_values,
 };
-use data_path::{Code, Failure, IndexState, TraceSettings, index};
+use data_path::{Code, Failure, FeedbackItem, IndexState, TraceSettings, index};
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 
@@ -23,7 +25,7 @@ impl Rest {
         let result = self.managed(route, &mut body).await;
         let model = match route {
             Route::Change(_, target) => target.model.as_ref(),
-            Route::Trace(Some(model)) => model.as_ref(),
+            Route::Trace(Some(model)) | Route::Feedback(model) => model.as_ref(),
             _ => "",
         };
         call.log(&Ending { model, served: None, reason: None, failure: result.as_ref().err() });
@@ -35,8 +37,13 @@ impl Rest {
         if let Route::Absent(absent) = route {
             return Err(absent.failure());
         }
+        if matches!(route, Route::Feedback(_)) && !self.0.options.has_feedback {
+            let text = "feedback is not taken here: the operator allows it with `feedback = true` in gateway.toml";
+            return Err(Failure::new(Code::NotImplemented, text));
+        }
         let body = collect(body, &self.0.options.limits, &self.0.budget).await?;
         match route {
+            Route::Feedback(model) => Ok(json(StatusCode::OK, self.feedback(model, &body.bytes)?)),
             Route::Index => Ok(json(StatusCode::OK, self.index(decode_index(&body.bytes).map_err(mistaken)?))),
             Route::Change(kind, target) => {
                 let parameters = decode_change(&body.bytes).map_err(mistaken)?;
@@ -58,6 +65,23 @@ impl Rest {
             }
             _ => Err(Failure::new(Code::Internal, "this route takes no body")),
         }
+    }
+
+    fn feedback(&self, model: &str, body: &[u8]) -> Result<Vec<u8>, Failure> {
+        let items = decode_feedback(body).map_err(mistaken)?.into_iter().map(|entry| FeedbackItem {
+            prediction_id: entry.prediction_id,
+            value: match entry.said {
+                FeedbackSaid::Correct(is_correct) => FeedbackValue::Correct(is_correct),
+                FeedbackSaid::Loss(loss) => FeedbackValue::Loss(loss),
+            },
+        });
+        let items: Vec<FeedbackItem> = items.collect();
+        let tally = self.0.gateway.feedback(model, &items).map_err(|failure| match failure.code {
+            Code::ModelUnknown => self.0.absent(model),
+            _ => failure,
+        })?;
+        let FeedbackTally { accepted, unknown, late, duplicate } = tally;
+        Ok(feedback_counts(&FeedbackCounts { accepted, unknown, late, duplicate }))
     }
 
     fn index(&self, is_ready_only: bool) -> Vec<u8> {

@@ -33,6 +33,8 @@ pub(crate) enum Route<'a> {
     Statistics(Option<Target<'a>>),
     /// `POST /v2/models/{model}[/versions/{version}]/infer`
     Infer(Target<'a>),
+    /// `POST /v2/models/{model}/feedback`
+    Feedback(Cow<'a, str>),
     /// `POST /v2/repository/index`
     Index,
     /// `POST /v2/repository[/{repository}]/models/{model}[/versions/{version}]/load` and `unload`
@@ -97,7 +99,7 @@ pub(crate) fn route<'a>(method: &Method, path: &'a str) -> Result<Route<'a>, NoR
     let route = by_path(path).map_err(|failure| NoRoute { failure, allow: None })?;
     let allow = match route {
         Route::Absent(Absent::RegionStatus) => READ,
-        Route::Infer(_) | Route::Index | Route::Change(..) | Route::Absent(_) => WRITE,
+        Route::Infer(_) | Route::Feedback(_) | Route::Index | Route::Change(..) | Route::Absent(_) => WRITE,
         Route::Logging | Route::Trace(_) => BOTH,
         _ => READ,
     };
@@ -127,6 +129,8 @@ fn by_path(path: &str) -> Result<Route<'_>, Failure> {
         ["models"] => Ok(Route::Models),
         ["models", "stats"] => Ok(Route::Statistics(None)),
         ["models", model, "trace", "setting"] => Ok(Route::Trace(Some(target(model, None)?.model))),
+        // Whose answer it is about, the id says.
+        ["models", model, "feedback"] => Ok(Route::Feedback(target(model, None)?.model)),
         ["models", model, "versions", version, action @ ..] => by_action(target(model, Some(version))?, action),
         ["models", model, action @ ..] => by_action(target(model, None)?, action),
         ["repository", rest @ ..] => repository(rest),
@@ -147,7 +151,7 @@ fn by_action<'a>(target: Target<'a>, action: &[&str]) -> Result<Route<'a>, Failu
         ["generate" | "generate_stream"] => Ok(Route::Absent(Absent::Generate)),
         _ => {
             let text = format!(
-                "{:?} has nothing at {:?}: there are ready, config, stats and infer, and a model's name holds no '/'",
+                "{:?} has nothing at {:?}: there are ready, config, stats, infer and feedback, and a model's name holds no '/'",
                 target.model,
                 action.join("/")
             );
@@ -231,6 +235,7 @@ mod tests {
         check(Method::GET, "/v2/openapi.json", Route::OpenApi);
         check(Method::GET, "/v2/models", Route::Models);
         check(Method::GET, "/v2/models/m", Route::Model(target("m", None)));
+        check(Method::POST, "/v2/models/m%2Dn/feedback", Route::Feedback("m-n".into()));
         check(Method::GET, "/v2/models/m/versions/3", Route::Model(target("m", Some("3"))));
         check(
             Method::GET,
@@ -290,6 +295,8 @@ mod tests {
         }
         check_none(Method::POST, "/v2/models/m", Code::MethodNotAllowed, Some("GET, HEAD"));
         check_none(Method::GET, "/v2/models/m/infer", Code::MethodNotAllowed, Some("POST"));
+        check_none(Method::GET, "/v2/models/m/feedback", Code::MethodNotAllowed, Some("POST"));
+        check_none(Method::POST, "/v2/models/m/versions/3/feedback", Code::NoSuchRoute, None);
         check_none(Method::GET, "/v2/repository/index", Code::MethodNotAllowed, Some("POST"));
         check_none(Method::GET, "/v2/models/m/generate", Code::MethodNotAllowed, Some("POST"));
         check_none(Method::PUT, "/v2/logging", Code::MethodNotAllowed, Some("GET, HEAD, POST"));

@@ -4,6 +4,7 @@
 
 mod client;
 mod document;
+mod feedback;
 mod h2;
 mod limits;
 mod log;

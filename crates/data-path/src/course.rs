@@ -12,6 +12,7 @@ use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Protocol, Reason,
 use crate::attempt::{Tried, Why, Work, attempt};
 use crate::check::Wanted;
 use crate::tracer::Traced;
+use crate::watched::{Watching, predict};
 use crate::{Answer, Code, Failure, Gateway, InferRequest, Served, check};
 
 /// When and how a request came in.
@@ -24,7 +25,7 @@ pub(crate) struct Asked {
 /// One request under way. Dropping it before its end records a cancelled request.
 pub(crate) struct Course<'a> {
     gateway: &'a Gateway,
-    model: &'a ServingModel,
+    model: &'a Arc<ServingModel>,
     generation: Generation,
     assignment: Assignment,
     protocol: Protocol,
@@ -36,6 +37,8 @@ pub(crate) struct Course<'a> {
     open_fault: Option<OpenFault<'a>>,
     /// What is under way.
     asking: Option<Asking<'a>>,
+    /// What this request does for the watch of its model, where there is one.
+    watching: Option<Box<Watching<'a>>>,
 }
 
 /// An attempt under way, or one that is recorded and whose answer is being written.
@@ -60,7 +63,7 @@ struct OpenFault<'a> {
 impl<'a> Course<'a> {
     pub(crate) fn new(
         gateway: &'a Gateway,
-        (model, generation): (&'a ServingModel, Generation),
+        (model, generation): (&'a Arc<ServingModel>, Generation),
         assignment: Assignment,
         Asked { protocol, received, timeout }: Asked,
     ) -> Self {
@@ -77,6 +80,7 @@ impl<'a> Course<'a> {
             is_callers_deadline: timeout.is_some_and(|t| t < limit),
             open_fault: None,
             asking: None,
+            watching: None,
         }
     }
 
@@ -93,6 +97,7 @@ impl<'a> Course<'a> {
             Failure { served: Some(self.served(version)), reason: Some(reason), ..failure }
         })?;
         self.n_rows = check::rows(self.model, version, &work.inputs);
+        self.watching = Watching::begin(self.gateway, self.model, &self.assignment, &work.inputs);
         let stable = self.fallback_for(version);
         if stable.is_some() {
             self.model.budget.earn();
@@ -202,11 +207,16 @@ impl<'a> Course<'a> {
         let end = result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
         self.record(version, reason, Rerun::None, end, (queue, run));
         self.asking = Some(Asking { version, reason, is_recorded: true });
+        let (mut answered_unix_ms, mut copy) = (0, None);
         let written = match result {
             Ok(outputs) => {
                 let outputs = check::renamed(self.model, version, outputs);
                 let declared = self.model.declared.clone();
-                write(Answer { served: self.served(version), reason, outputs, declared })
+                let (prediction, unix_ms) = predict(self.gateway, self.model, (version, reason), &self.assignment);
+                answered_unix_ms = unix_ms;
+                let watching = self.watching.take().filter(|_| reason == self.assignment.reason);
+                copy = watching.and_then(|watching| watching.answered(&outputs, (prediction, unix_ms)));
+                write(Answer { served: self.served(version), reason, outputs, declared, prediction })
             }
             Err(why) => Err(self.failure(version, reason, why)),
         };
@@ -215,7 +225,10 @@ impl<'a> Course<'a> {
         let total = self.end_request(version, reason, class, (queue, run));
         if class == OutcomeClass::Ok {
             let times = AnswerTimes { queue, run, total };
-            version.stats.answered(&times, self.n_rows, self.gateway.clock().unix_ms());
+            version.stats.answered(&times, self.n_rows, answered_unix_ms);
+            if let Some((draft, answered)) = copy {
+                draft.offer(answered);
+            }
         }
         written
     }

@@ -26,6 +26,7 @@ pub enum Code {
     OutputUnknown,
     BatchTooLarge,
     BodyTooLarge,
+    BodyTooSlow,
     UnsupportedEncoding,
     Unsupported,
     NotImplemented,
@@ -46,7 +47,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the reference page.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Malformed,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
@@ -60,6 +61,7 @@ impl Code {
         Self::OutputUnknown,
         Self::BatchTooLarge,
         Self::BodyTooLarge,
+        Self::BodyTooSlow,
         Self::UnsupportedEncoding,
         Self::Unsupported,
         Self::NotImplemented,
@@ -94,6 +96,7 @@ impl Code {
             Self::OutputUnknown => "output_unknown",
             Self::BatchTooLarge => "batch_too_large",
             Self::BodyTooLarge => "body_too_large",
+            Self::BodyTooSlow => "body_too_slow",
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::Unsupported => "unsupported",
             Self::NotImplemented => "not_implemented",

@@ -1,11 +1,15 @@
 //! The steps of a request.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use base_metrics::Metrics;
 use base_routing::Facts;
-use base_serving::{Declaration, OutcomeLedger, ServingVersion, Snapshot, SnapshotCell};
+use base_serving::{
+    Declaration, ExposureSink, FeedbackSink, OutcomeLedger, PredictionId, PredictionKey, ServingVersion, ShadowSink,
+    Snapshot, SnapshotCell,
+};
 use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor, TensorSpec};
 
 use crate::course::{Asked, Course};
@@ -91,6 +95,8 @@ pub struct Answer {
     pub outputs: Vec<Tensor>,
     /// What the model declares, as of the snapshot that routed the request.
     pub declared: Arc<Declaration>,
+    /// What feedback on this answer comes back by.
+    pub prediction: PredictionId,
 }
 
 /// The request path, shared by all edges.
@@ -100,12 +106,45 @@ pub struct Gateway {
     metrics: Metrics,
     clock: Arc<dyn Clock>,
     tracer: Tracer,
+    prediction_key: PredictionKey,
+    /// Tells answers of the same millisecond apart. Not from 0, so that those of two lives of a process differ, too.
+    n_predictions: AtomicU32,
+    shadow: Option<Arc<dyn ShadowSink>>,
+    feedback: Option<Arc<dyn FeedbackSink>>,
+    exposures: Option<Arc<dyn ExposureSink>>,
 }
 
 impl Gateway {
     /// Connects the path to what the control plane publishes and to where outcomes go.
     pub fn new(cell: Arc<SnapshotCell>, ledger: Arc<OutcomeLedger>, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        Self { cell, ledger, metrics, clock, tracer: Tracer::default() }
+        let (shadow, feedback, exposures) = Default::default();
+        let (tracer, prediction_key, n_predictions) =
+            (Tracer::default(), PredictionKey::random(), fastrand::u32(..).into());
+        Self { cell, ledger, metrics, clock, tracer, prediction_key, n_predictions, shadow, feedback, exposures }
+    }
+
+    /// Makes the ids of answers with a key that outlives the process. Without this no id does.
+    #[must_use]
+    pub fn with_prediction_key(self, prediction_key: PredictionKey) -> Self {
+        Self { prediction_key, ..self }
+    }
+
+    /// Gives candidates copies of requests, where a watch says so.
+    #[must_use]
+    pub fn with_shadow(self, sink: Arc<dyn ShadowSink>) -> Self {
+        Self { shadow: Some(sink), ..self }
+    }
+
+    /// Takes feedback. Without this there is none.
+    #[must_use]
+    pub fn with_feedback(self, sink: Arc<dyn FeedbackSink>) -> Self {
+        Self { feedback: Some(sink), ..self }
+    }
+
+    /// Tells who was shown what in experiments.
+    #[must_use]
+    pub fn with_exposures(self, sink: Arc<dyn ExposureSink>) -> Self {
+        Self { exposures: Some(sink), ..self }
     }
 
     /// The snapshot in force, for metadata and readiness.
@@ -148,6 +187,26 @@ impl Gateway {
         let asked = Asked { protocol: request.protocol, received, timeout: request.timeout };
         let course = Course::new(self, (model, snapshot.generation), chosen.assignment, asked);
         course.run(chosen.version, request, write).await
+    }
+
+    pub(crate) fn prediction_key(&self) -> &PredictionKey {
+        &self.prediction_key
+    }
+
+    pub(crate) fn next_sequence(&self) -> u32 {
+        self.n_predictions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn shadow_sink(&self) -> Option<&dyn ShadowSink> {
+        self.shadow.as_deref()
+    }
+
+    pub(crate) fn feedback_sink(&self) -> Option<&dyn FeedbackSink> {
+        self.feedback.as_deref()
+    }
+
+    pub(crate) fn exposure_sink(&self) -> Option<&dyn ExposureSink> {
+        self.exposures.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

@@ -3,18 +3,26 @@
 //! Reading order: `infer` (the entrance), `locate` (route), `course` (attempt, fall back, record), `check` (the caller's tensors against
 //! the signature), `attempt` (one try at one version), `failure` (every way a request can end badly, and whose fault it is),
 //! `inform` (what is told about models), `tracer` (which requests
-//! leave their times in the log).
+//! leave their times in the log). What only happens while something is watched: `watched` (arms, ids of answers), `drift`
+//! (bins), `shadow` (copies for a candidate) with `compare` and `numbers`; and `feedback` (what answers were worth).
 
 mod attempt;
 mod check;
+mod compare;
 mod course;
+mod drift;
 mod failure;
+mod feedback;
 mod infer;
 mod inform;
 mod locate;
+mod numbers;
+mod shadow;
 mod tracer;
+mod watched;
 
 pub use failure::{Code, Failure};
+pub use feedback::FeedbackItem;
 pub use infer::{Answer, Gateway, InferRequest, Served, Uncarried};
 pub use inform::{
     BACKEND, IndexEntry, IndexState, MODEL_FILE, ModelStatistics, PLATFORM, StateOfVersion, WireSignature, WireTensor,

@@ -246,6 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_that_is_cleared_follows_the_general_one_and_that_is_what_it_was_at_start() {
+        let (tracer, snapshot) = (Tracer::default(), snapshot(&["a"]));
+        let set = |model, rate| {
+            let change = TraceChange { rate, ..TraceChange::default() };
+            let seen = tracer.set(&snapshot, model, &change).unwrap().rate;
+            let now = |model| tracer.settings(&snapshot, model).unwrap().rate;
+            assert_eq!(seen, now(model), "what is told is what holds");
+            (now(None), now(Some("a")))
+        };
+        let both = |rate| (rate, rate);
+        assert_eq!(set(None, Setting::Set(7)), both(7));
+        assert_eq!(set(Some("a"), Setting::Set(3)), (7, 3));
+        assert_eq!(set(Some("a"), Setting::Clear), both(7), "the general rate, not the one of the start");
+        assert_eq!(set(Some("a"), Setting::Set(3)), (7, 3));
+        assert_eq!(set(None, Setting::Clear), (RATE_DEFAULT, 3));
+        assert_eq!(set(Some("a"), Setting::Clear), both(RATE_DEFAULT));
+    }
+
+    #[test]
     fn a_models_own_settings_win_until_they_are_cleared() {
         let (tracer, both) = (Tracer::default(), snapshot(&["a", "b"]));
         let on = TraceChange { is_on: Setting::Set(true), rate: Setting::Set(1), ..TraceChange::default() };

@@ -9,6 +9,7 @@ mod contract;
 mod engine;
 mod error;
 mod locate;
+mod log;
 mod marks;
 mod memory;
 mod priority;

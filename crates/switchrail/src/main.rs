@@ -3,10 +3,12 @@
 
 mod bucket;
 mod cli;
+mod edge_options;
 mod io_workers;
 mod loader;
 mod logging;
 mod serve;
+mod records;
 mod settings;
 
 use std::process::ExitCode;

@@ -20,11 +20,11 @@ use control_loop::{Connections, Control, ControlError, Settings};
 use control_registry::Limits;
 use control_registry::journal::{Journal, JournalError};
 use control_registry::repository::ScanOptions;
-use data_edge::{AccessLog, Edge, EdgeOptions, HttpLimits, Readiness};
-use data_exec::Executor;
+use data_edge::{Edge, Readiness};
+use data_exec::{Executor, ShadowOptions, ShadowPool};
 use data_grpc::{Grpc, is_grpc};
 use data_path::Gateway;
-use engine_onnx::{InFlightMarks, OnnxEngine, RuntimeError};
+use engine_onnx::{InFlightMarks, OnnxEngine, RuntimeError, lower_priority};
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,9 +32,11 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::bucket;
+use crate::edge_options::edge_options;
 use crate::io_workers::IoWorkers;
 use crate::loader::VersionLoader;
 use crate::logging::{self, Log};
+use crate::records;
 use crate::settings::{self, ServeArguments, ServeSettings, SettingsError};
 
 /// In the state directory: requests in flight, for the next start.
@@ -65,6 +67,8 @@ enum ServeError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Bucket(#[from] MirrorError),
+    #[error("cannot keep records in the state directory")]
+    Records(#[source] std::io::Error),
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
@@ -144,7 +148,7 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let listeners = runtime.block_on(Listeners::bind(config))?;
     let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
     show_aliases(&metrics, config, cell.clone());
-    let started = clock.now();
+    let (started, started_unix_ms) = (clock.now(), clock.unix_ms());
     let connections = Connections {
         cell: cell.clone(),
         metrics: metrics.clone(),
@@ -156,8 +160,12 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let (repository, mirror) = bucket::repository(settings, &metrics, &clock)?;
     let control_settings = control_settings(settings, repository);
     let control = Arc::new(Control::start(control_settings, (journal, recovered), connections)?);
-    let ledger = Arc::new(OutcomeLedger::new(control.judge(), started));
-    let gateway = Arc::new(Gateway::new(cell, ledger, metrics.clone(), clock));
+    let mut ledger = OutcomeLedger::new(control.judge(), started);
+    if let Some(sink) = records::outcomes(&config.record, &settings.state_dir).map_err(ServeError::Records)? {
+        ledger = ledger.with_sink(sink, started_unix_ms);
+    }
+    let gateway = Gateway::new(cell, Arc::new(ledger), metrics.clone(), clock);
+    let gateway = Arc::new(connect(gateway, settings, (&control, &metrics), &executor)?);
     let edges = Edges { gateway, control: control.clone(), metrics, token, log };
     runtime.block_on(edges.run(config, listeners))?;
     // Before the runtime goes, so that a second signal still ends a process whose disk hangs.
@@ -170,6 +178,23 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     runtime.shutdown_timeout(LISTENERS_END);
     info!("stopped");
     Ok(())
+}
+
+/// Connects what the request path tells the control plane beside outcomes: feedback, exposures, copies of requests.
+fn connect(
+    gateway: Gateway,
+    settings: &ServeSettings,
+    (control, metrics): (&Control, &Metrics),
+    executor: &Executor,
+) -> Result<Gateway, ServeError> {
+    let key = records::prediction_key(&settings.state_dir).map_err(ServeError::Records)?;
+    let shadow = Arc::new(ShadowPool::start(executor, ShadowOptions::default(), lower_priority)?);
+    let gateway = gateway.with_prediction_key(key).with_feedback(control.feedback()).with_shadow(shadow);
+    let exposures = records::exposures(&settings.config.record, &settings.state_dir, metrics);
+    match exposures.map_err(ServeError::Records)? {
+        Some(sink) => Ok(gateway.with_exposures(sink)),
+        None => Ok(gateway),
+    }
 }
 
 /// Shows the figures under other servers' names too, where the operator asks for it.
@@ -213,24 +238,6 @@ fn control_settings(settings: &ServeSettings, models: PathBuf) -> Settings {
         follow_share: config.follow_latest.then_some(config.follow_share),
         webhooks: config.webhook.urls.clone(),
         webhook_timeout: config.webhook.timeout,
-    }
-}
-
-fn edge_options(config: &GatewayConfig, readiness: Arc<Readiness>) -> EdgeOptions {
-    let limits = &config.limits;
-    EdgeOptions {
-        limits: HttpLimits {
-            connections: limits.connections,
-            head_bytes: limits.header_bytes,
-            head_timeout: limits.header_timeout,
-            idle_timeout: limits.idle_timeout,
-            body_timeout: limits.body_timeout,
-            drain_timeout: limits.drain,
-            ..HttpLimits::default().with_body_bytes(usize::try_from(limits.body_bytes).unwrap_or(usize::MAX))
-        },
-        readiness,
-        access_log: if config.log.access { AccessLog::All } else { AccessLog::Off },
-        ..EdgeOptions::default()
     }
 }
 
@@ -379,20 +386,4 @@ async fn wait_for_signal() -> Result<(), ServeError> {
         std::process::exit(130);
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_body_an_operator_allows_has_room_among_all_bodies() {
-        for body_bytes in [1, 64 << 20, 4 << 30] {
-            let mut config = GatewayConfig::default();
-            config.limits.body_bytes = body_bytes;
-            let limits = edge_options(&config, Arc::default()).limits;
-            assert_eq!(limits.body_bytes as u64, body_bytes);
-            assert!(limits.bodies_bytes as u64 >= 3 * body_bytes, "{} of {body_bytes}", limits.bodies_bytes);
-        }
-    }
 }

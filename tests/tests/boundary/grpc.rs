@@ -48,6 +48,7 @@ fn an_answer_is_raw_names_its_version_and_carries_the_callers_ids() {
     let generation: i64 = answer.said("switchrail-generation").parse().unwrap();
     assert_eq!(parameter("switchrail_generation"), ParameterChoice::Int64Param(generation));
     assert_eq!((answer.said("switchrail-version"), answer.said("x-request-id")), ("3", "r-1"));
+    assert_eq!(answer.said("switchrail-prediction-id").len(), 48);
     let typed = InferTensorContents { fp32_contents: vec![5.0, 1.0, 2.0, 3.0], ..InferTensorContents::default() };
     let answer = GrpcInfer::new("m").typed("x", "FP32", &[1, 4], typed).send(&calls).unwrap();
     assert_eq!(answer.floats("y"), [11.0, 3.0, 5.0, 7.0]);

@@ -65,6 +65,7 @@ fn answers_come_in_the_order_of_requests_and_errors_inside() {
     for n in 0..20 {
         stream.send(GrpcInfer::first("m", n as f32).id(&n.to_string()));
     }
+    let mut predictions = std::collections::BTreeSet::new();
     for n in 0..20 {
         let answer = stream.next().unwrap();
         assert_eq!(first_float(&answer), 2.0 * n as f32);
@@ -72,6 +73,10 @@ fn answers_come_in_the_order_of_requests_and_errors_inside() {
         assert_eq!((answer.id, answer.model_version.as_str()), (n.to_string(), "1"));
         let last = answer.parameters["triton_final_response"].parameter_choice.clone();
         assert_eq!(last, Some(ParameterChoice::BoolParam(true)));
+        let Some(ParameterChoice::StringParam(id)) = &answer.parameters["switchrail_prediction_id"].parameter_choice else {
+            panic!("every answer has an id of its own: {:?}", answer.parameters);
+        };
+        assert!(id.len() == 48 && predictions.insert(id.clone()), "{id}");
     }
     stream.send(GrpcInfer::first("nobody", 1.0).id("a"));
     stream.send(GrpcInfer::new("m").floats("x", &[1, 4], &[1.0]));

@@ -20,6 +20,9 @@ fn every_family_of_the_catalogue_is_shown_after_traffic() {
     for _ in 0..40 {
         Infer::first("m", 1.0).send(&mut client).ok();
     }
+    let answer = Infer::first("m", 1.0).send(&mut client).ok();
+    let feedback = format!(r#"{{"prediction_id":{:?},"correct":true}}"#, answer.said("prediction-id").unwrap());
+    assert_eq!(client.send("POST", "/v2/models/m/feedback", &[], feedback.as_bytes()).status, 200);
     // Evidence is shown while a trial is open.
     let known: BTreeSet<&str> = catalog().iter().map(|entry| entry.name).collect();
     let rule = |name: &str| gateway.metrics().label_values(name, "rule");
@@ -34,13 +37,21 @@ fn every_family_of_the_catalogue_is_shown_after_traffic() {
     hook.wait_for("rolled_back");
     wait_until("the webhook to be counted", || gateway.metric("switchrail_webhooks_total", &[]) >= 1.0);
     seen.extend(gateway.metrics().families().iter().cloned());
-    // Verdicts that move nothing need an incident of both versions, which `rollback` makes; looks need a bucket.
-    let elsewhere = ["switchrail_verdicts_total", "switchrail_bucket_looks_total"];
+    // Verdicts that move nothing need an incident of both versions, which `rollback` makes; looks need a bucket. Shadows
+    // and experiments have tests of their own.
+    let elsewhere = [
+        "switchrail_verdicts_total",
+        "switchrail_bucket_looks_total",
+        "switchrail_shadow_requests_total",
+        "switchrail_shadow_share",
+        "switchrail_experiment_requests_total",
+        "switchrail_exposures_total",
+    ];
     let missing: Vec<&&str> = known.iter().filter(|name| !seen.contains(**name) && !elsewhere.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let ours: BTreeSet<&String> = seen.iter().filter(|name| name.starts_with("switchrail_")).collect();
     assert!(ours.iter().all(|name| known.contains(name.as_str())), "{ours:?}");
-    assert!(catalog().iter().filter(|entry| entry.kind == Kind::Histogram).count() == 3);
+    assert!(catalog().iter().filter(|entry| entry.kind == Kind::Histogram).count() == 4);
     assert!(rule("switchrail_rule_log_e").is_empty(), "the trial is over");
 }
 

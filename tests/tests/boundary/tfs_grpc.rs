@@ -66,6 +66,7 @@ fn predict_answers_in_typed_fields_and_names_the_version() {
         assert_eq!((served.name.as_str(), served.signature_name.as_str()), ("m", "serving_default"));
         assert_eq!(served.version_choice, Some(VersionChoice::Version(3)));
         assert_eq!(answer.said("switchrail-version"), "3");
+        assert_eq!(answer.said("switchrail-prediction-id").len(), 48);
     }
     let b = TensorProto { int64_val: vec![-7], ..tensor(tensorflow::DataType::DtInt64, &[1, 1]) };
     let request = tfs::PredictRequest {

@@ -24,7 +24,7 @@ pub struct Source {
 /// Reads every source file.
 pub fn read(root: &Path) -> Result<Vec<Source>, WallsError> {
     let mut texts = Vec::new();
-    for folder in ["crates", "tests", "benches", "xtask"] {
+    for folder in ["crates", "tests", "benches", "simulation", "xtask"] {
         walk(&root.join(folder), &mut |path| {
             let relative = path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/");
             texts.push((relative, read_text(path)?));

@@ -20,7 +20,8 @@ const fn home(packages: &'static [&'static str], crates: &'static [&'static str]
 pub const HOMES: &[Home] = &[
     home(&["arc-swap"], &["base-serving"], "one pointer is swapped in the whole process"),
     home(&["ort", "libloading", "libc"], &["engine-onnx"], "one door to the runtime and to unsafe code"),
-    home(&["base64"], &["data-codec"], "binary values in JSON"),
+    home(&["base64"], &["data-codec", "base-serving"], "binary values in JSON; ids of answers"),
+    home(&["siphasher"], &["base-serving"], "ids of answers that nobody else can make"),
     home(&["prometheus"], &["base-metrics"], "names and labels of metrics are decided in one place"),
     home(&["notify", "toml"], &["control-config"], "files are read, watched and explained in one place"),
     home(&["rusqlite"], &["control-registry"], "the journal is kept by one crate"),
@@ -106,8 +107,9 @@ pub const HOMES: &[Home] = &[
     home(&["thiserror"], &[], "error types of every crate"),
 ];
 
-/// Packages that only tests use.
-pub const FOR_TESTS: &[&str] = &["http-body-util", "peak_alloc", "proptest", "tempfile", "tokio-stream", "tonic-prost"];
+/// Packages that only tests and tools use.
+pub const FOR_TESTS: &[&str] =
+    &["http-body-util", "peak_alloc", "plotters", "proptest", "tempfile", "tokio-stream", "tonic-prost"];
 
 /// What a crate must not know although its plane could, and why.
 pub const NEVER: &[(&str, &[&str], &str)] = &[
@@ -186,7 +188,9 @@ pub fn plane(package: &str) -> Option<Plane> {
     match package {
         "switchrail" => Some(Plane::Program),
         "testkit" => Some(Plane::Testkit),
-        "switchrail-tests" | "switchrail-benches" | "xtask" | "fuzz-checks" => Some(Plane::Tools),
+        "switchrail-tests" | "switchrail-benches" | "switchrail-simulation" | "xtask" | "fuzz-checks" => {
+            Some(Plane::Tools)
+        }
         _ => match package.split_once('-')?.0 {
             "base" => Some(Plane::Base),
             "engine" => Some(Plane::Engine),

@@ -69,3 +69,16 @@ fn a_label_nobody_has_is_said() {
     assert_eq!(explained["version"], Value::Null);
     assert!(explained["sentences"].to_string().contains("champion"), "{explained}");
 }
+
+#[test]
+fn experiments_are_shown_with_what_became_of_them() {
+    let text = "[models.m]\nstable = 1\nsticky = { header = \"k\" }\n\
+        [experiments.e]\nmodel = \"m\"\nlayer = \"page\"\nshare = 1\narms = { 1 = 1, 2 = 1 }\n";
+    let route = route(text);
+    let with_key = DescribedRequest { key: Some("7".to_owned()), ..DescribedRequest::default() };
+    let inside = explained(&route, &with_key).unwrap();
+    assert_eq!(inside["experiments"], json!([{ "name": "e", "layer": "page", "outcome": "inside" }]));
+    assert_eq!(inside["arms"].as_array().unwrap().len(), 2);
+    let without = explained(&route, &DescribedRequest::default()).unwrap();
+    assert_eq!((&without["experiments"][0]["outcome"], &without["version"]), (&json!("no_key"), &json!(1)));
+}

@@ -218,3 +218,53 @@ proptest! {
         }
     }
 }
+
+const EXPERIMENT: &str = "[models.fraud]\nstable = 7\nsticky = { header = \"k\" }\n\
+    [experiments.b]\nmodel = \"fraud\"\nunits = [0, 1]\narms = { 7 = 1, 8 = 1 }\n\
+    [experiments.a]\nmodel = \"fraud\"\nlayer = \"a\"\nunits = [0, 0.5]\narms = { 7 = 1, 9 = 1 }\n\
+    [models.other]\nstable = 1\nsticky = { header = \"k\" }\n\
+    [experiments.c]\nmodel = \"other\"\nshare = 1\narms = { 1 = 1, 2 = 1 }\n";
+
+#[test]
+fn the_experiments_of_a_model_are_in_its_table_by_name() {
+    let compiled = table(&config(EXPERIMENT), None, &[]).unwrap();
+    let names: Vec<_> = compiled.route.experiments.iter().map(|e| e.name.to_string()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let candidates: Vec<_> = compiled.route.candidates().iter().map(|v| v.get()).collect();
+    assert_eq!(candidates, [8, 9]);
+    assert!(compiled.notices.is_empty());
+    let wanted = versions_wanted(&config(EXPERIMENT), &model("fraud"), None);
+    assert_eq!(wanted.iter().map(|v| v.get()).collect::<Vec<_>>(), [7, 8, 9]);
+}
+
+#[test]
+fn an_arm_of_an_experiment_that_cannot_answer_is_redirected_and_named() {
+    let compiled = table(&config(EXPERIMENT), None, &[(8, Quarantined)]).unwrap();
+    assert_eq!(compiled.notices, ["version 8 is quarantined: experiment \"b\" uses stable 7"]);
+    assert_eq!(compiled.route.barred, BTreeSet::from([version(8)]));
+    let is_redirected: Vec<_> = compiled.route.experiments[1].split.arms().iter().map(|a| a.is_redirected).collect();
+    assert_eq!(is_redirected, [false, true]);
+    for key in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let assignment = assign(&compiled.route, None, &Header(Some(key)), 0).unwrap();
+        assert_ne!(assignment.version, version(8));
+    }
+}
+
+#[test]
+fn an_experiments_other_version_is_the_canary_where_the_split_has_none() {
+    let one = "[models.fraud]\nstable = 7\nsticky = { header = \"k\" }\nsplit = { 7 = 1 }\n\
+        [experiments.b]\nmodel = \"fraud\"\nshare = 1\narms = { 7 = 1, 8 = 1 }\n";
+    let canary = |text: &str| table(&config(text), None, &[]).unwrap().route.labels.get("canary").map(|v| v.get());
+    assert_eq!(canary(one), Some(8));
+    assert_eq!(canary(&one.replace("{ 7 = 1 }\n[", "{ 7 = 1, 9 = 1 }\n[")), Some(9));
+    assert_eq!(canary(EXPERIMENT), None);
+}
+
+#[test]
+fn policies_and_experiments_do_not_end_a_decision() {
+    let plain = "[models.fraud]\nstable = 7\nsticky = { header = \"k\" }\n";
+    let meaning = |text: &str| config(text).meaning(&model("fraud"));
+    let more = format!("{plain}policy = \"fast\"\n[policies.p]\nretries = 0\n");
+    assert_eq!(meaning(plain), meaning(&more));
+    assert_eq!(meaning(plain), meaning(EXPERIMENT));
+}

@@ -125,3 +125,79 @@ fn names_of_inputs_and_outputs_are_compared_by_version() {
         ]
     );
 }
+
+#[track_caller]
+fn differences(old: &str, new: &str, expected: &[&str]) {
+    let found: Vec<_> = diff(&config(old), &config(new)).iter().map(Difference::to_string).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn policies_are_compared_key_by_key() {
+    let old = "[models.m]\n[policies.p]\nretries = 2\nsteps = [{ gate = true }, { promote = true }]\n";
+    differences(old, &old.replace("retries = 2", "retries = 3"), &["policy \"p\": retries changes from 2 to 3"]);
+    differences(
+        old,
+        &old.replace("[models.m]", "[models.m]\npolicy = \"p\""),
+        &["m: policy changes from default to p"],
+    );
+    differences("", "[defaults]\npolicy = \"fast\"", &["defaults: policy changes from default to fast"]);
+    differences("[models.m]", "[models.m]\npolicy = \"default\"", &[]);
+    let judged = old.replace("retries", "guardrail = { alpha = 0.01 }\nretries");
+    let found = diff(&config(old), &config(&judged));
+    let alpha = found.iter().find(|d| d.aspect == Aspect::Policy("p".to_owned(), Some("guardrail.alpha".to_owned())));
+    assert_eq!(alpha.unwrap().to_string(), "policy \"p\": guardrail.alpha is added: 0.01");
+    let steps = old.replace("{ gate = true }, ", "");
+    let [only] = &diff(&config(old), &config(&steps))[..] else { panic!() };
+    assert!(
+        only.before.as_ref().unwrap().contains("{ gate = true,") && only.to_string().starts_with("policy \"p\": steps")
+    );
+    let [only] = &diff(&config(""), &config(old))[1..] else { panic!() };
+    assert!(only.to_string().starts_with("policy \"p\" is added: steps = ["), "{only}");
+}
+
+#[test]
+fn a_policy_that_takes_the_place_of_a_built_in_one_is_compared_with_it() {
+    differences("", "[policies.default]\nretries = 5\n", &["policy \"default\": retries changes from 1 to 5"]);
+    differences("", "[policies.default]\n", &[]);
+}
+
+#[test]
+fn experiments_are_compared_key_by_key() {
+    let old = "[models.m]\nstable = 1\nsticky = { header = \"k\" }\n\
+        [experiments.e]\nmodel = \"m\"\nshare = 0.5\narms = { 1 = 1, 2 = 1 }\n";
+    differences(old, &old.replace("1, 2 = 1", "2.0, 2 = 2"), &[]);
+    differences(
+        old,
+        &old.replace("share = 0.5", "share = 0.25\nholdout = 0.1"),
+        &[
+            "experiment \"e\": holdout changes from 0 to 0.1",
+            "experiment \"e\": units changes from [0, 0.5] to [0, 0.25]",
+        ],
+    );
+    differences(
+        old,
+        &old.replace("2 = 1 }", "2 = 3 }\nallocation = { thompson = {} }"),
+        &[
+            "experiment \"e\": allocation changes from fixed to thompson with floor 0.05, update 30s",
+            "experiment \"e\": arms changes from version 1 50 %, version 2 50 % to version 1 25 %, version 2 75 %",
+        ],
+    );
+    let without = old.split("[experiments").next().unwrap();
+    let [only] = &diff(&config(old), &config(without))[..] else { panic!() };
+    assert!(only.to_string().starts_with("experiment \"e\" is removed (was model = m, layer = m, units = [0, 0.5]"));
+}
+
+#[test]
+fn the_rules_of_a_guardrail_are_compared() {
+    differences(
+        "[models.m]\nguardrail = { latency = { slower_than_ms = 80 } }",
+        "[models.m]\nguardrail = { sample_ratio = false, on_failure = \"pause\" }",
+        &[
+            "m: guardrail.on_failure changes from rollback to pause",
+            "m: guardrail.latency changes from { slower_than_ms = 80, limit = 0.01, weight = 0.2, \
+             on_failure = \"rollback\" } to none",
+            "m: guardrail.sample_ratio changes from { alpha = 0.001, on_failure = \"pause\" } to none",
+        ],
+    );
+}

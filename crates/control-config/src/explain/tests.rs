@@ -72,3 +72,48 @@ fn a_pin_meets_no_rule_and_an_unknown_label_is_said() {
     let unknown = explain(&route(), Some(&"nobody".parse::<Selector>().unwrap()), &facts, 0);
     assert!(unknown.sentences()[0].contains("nobody"));
 }
+
+#[test]
+fn experiments_are_explained_where_they_stand() {
+    let text = "[models.fraud]\nstable = 7\nsticky = { header = \"account\" }\n\
+        rules = [{ name = \"vip\", when = { header = \"vip\", present = true }, use = 7 }]\n\
+        [experiments.page]\nmodel = \"fraud\"\nunits = [0, 0.5]\nholdout = 0.5\narms = { 7 = 1, 8 = 1 }\n";
+    let available = |_: Version| Availability::Ready;
+    let route = compile(&config(text), &model("fraud"), None, &available).unwrap().route;
+    let outcome_of = |pairs: &[(&str, &str)]| {
+        let explanation = explain(&route, None, &Headers(pairs), 0);
+        (explanation.experiments[0].outcome, explanation)
+    };
+    let (outcome, explanation) = outcome_of(&[]);
+    assert_eq!(outcome, ExperimentOutcome::NoKey);
+    let needs = "experiment \"page\" of layer \"fraud\" needs a sticky key, and the request has none";
+    assert!(explanation.sentences().contains(&needs.to_owned()));
+    assert_eq!(outcome_of(&[("vip", "1"), ("account", "a")]).0, ExperimentOutcome::NotReached);
+    let mut seen = Vec::new();
+    for account in 0..64 {
+        let (outcome, explanation) = outcome_of(&[("account", &account.to_string())]);
+        let assignment = explanation.assignment.as_ref().unwrap();
+        match outcome {
+            ExperimentOutcome::Outside => assert_eq!(assignment.split, Some(SplitId::Default)),
+            ExperimentOutcome::HeldOut => {
+                assert!(assignment.is_held_out && explanation.arms.is_empty());
+                assert_eq!(assignment.version, version(7));
+            }
+            ExperimentOutcome::Inside => {
+                let drawn: Vec<_> = explanation.arms.iter().filter(|arm| arm.is_drawn).map(|arm| arm.version).collect();
+                assert_eq!(drawn, [assignment.version]);
+                assert_eq!(explanation.arms.len(), 2);
+            }
+            ExperimentOutcome::NoKey | ExperimentOutcome::NotReached => panic!("{explanation:?}"),
+        }
+        seen.push((outcome, assignment.version));
+    }
+    for expected in [
+        (ExperimentOutcome::Outside, version(7)),
+        (ExperimentOutcome::HeldOut, version(7)),
+        (ExperimentOutcome::Inside, version(7)),
+        (ExperimentOutcome::Inside, version(8)),
+    ] {
+        assert!(seen.contains(&expected), "{expected:?}");
+    }
+}

@@ -38,6 +38,7 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
         section.finish(report);
     }
     put(&mut config.grpc_on_http, root.take("grpc_on_http").and_then(|item| item.flag(report)));
+    put(&mut config.feedback, root.take("feedback").and_then(|item| item.flag(report)));
     if let Some(mut section) = root.take_section("grpc", report) {
         put(&mut config.grpc, address(&mut section, report));
         section.finish(report);
@@ -74,6 +75,16 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
     if let Some(section) = root.take_section("log", report) {
         log(section, &mut config.log, report);
     }
+    if let Some(mut section) = root.take_section("record", report) {
+        let record = &mut config.record;
+        put(&mut record.exposures, section.take("exposures").and_then(|item| item.flag(report)));
+        put(&mut record.outcomes, section.take("outcomes").and_then(|item| item.flag(report)));
+        let file_bytes = section.take("file_bytes").and_then(|item| item.count(1 << 16..=1 << 40, report));
+        put(&mut record.file_bytes, file_bytes);
+        let files = section.take("files").and_then(|item| item.count(0..=1_000, report));
+        put(&mut record.files, files.and_then(|files| u32::try_from(files).ok()));
+        section.finish(report);
+    }
     if let Some(mut section) = root.take_section("webhook", report) {
         put(&mut config.webhook.urls, urls(&mut section, report));
         put(&mut config.webhook.timeout, time(&mut section, "timeout_ms", 1..=60_000, report));
@@ -90,10 +101,12 @@ fn aliases(root: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<Metric
 
 fn limits(mut section: Section<'_>, limits: &mut EdgeLimits, report: &mut Report<'_>) {
     put(&mut limits.body_bytes, number(&mut section, "body_bytes", 1..=BYTES_MAX, report));
+    put(&mut limits.bodies_bytes, number(&mut section, "bodies_bytes", 1..=BYTES_MAX, report));
     put(&mut limits.header_bytes, count(&mut section, "header_bytes", 8_192..=1 << 20, report));
     put(&mut limits.connections, count(&mut section, "connections", 1..=1_000_000, report));
     put(&mut limits.header_timeout, time(&mut section, "header_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.body_timeout, time(&mut section, "body_timeout_ms", 1..=DAY_MS, report));
+    put(&mut limits.answer_timeout, time(&mut section, "answer_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.idle_timeout, time(&mut section, "idle_timeout_ms", 1..=DAY_MS, report));
     put(&mut limits.drain, time(&mut section, "drain_ms", 0..=DAY_MS, report));
     section.finish(report);

@@ -54,6 +54,7 @@ confirm_after_ms = 5
 model_control = true
 metrics_aliases = ["triton", "openvino"]
 grpc_on_http = true
+feedback = false
 http.address = "0.0.0.0:9000"
 grpc.address = "0.0.0.0:9001"
 metrics.address = "localhost:0"
@@ -65,10 +66,12 @@ watch = { poll_ms = 100, quiet_ms = 10, events = false }
 webhook = { url = "https://hooks.example.com/x", timeout_ms = 9 }
 [limits]
 body_bytes = 1
+bodies_bytes = 2
 header_bytes = 8192
 connections = 4
 header_timeout_ms = 5
 body_timeout_ms = 6
+answer_timeout_ms = 9
 idle_timeout_ms = 7
 drain_ms = 8
 [repository]
@@ -90,6 +93,7 @@ version_bytes = 6
         model_control: true,
         metrics_aliases: vec![MetricsAlias::Triton, MetricsAlias::OpenVino],
         grpc_on_http: true,
+        feedback: false,
         http: "0.0.0.0:9000".parse().unwrap(),
         grpc: "0.0.0.0:9001".parse().unwrap(),
         metrics: "127.0.0.1:0".parse().unwrap(),
@@ -97,10 +101,12 @@ version_bytes = 6
         runtime: RuntimeSettings { library: Some("etc/lib.so".into()), allow_old: true, io_threads: 2, run_threads: 3 },
         limits: EdgeLimits {
             body_bytes: 1,
+            bodies_bytes: 2,
             header_bytes: 8192,
             connections: 4,
             header_timeout: ms(5),
             body_timeout: ms(6),
+            answer_timeout: ms(9),
             idle_timeout: ms(7),
             drain: ms(8),
         },
@@ -115,6 +121,7 @@ version_bytes = 6
         bucket: BucketSettings { poll: ms(60), objects: 7, cache_bytes: 8 },
         watch: WatchOptions { poll: ms(100), quiet: ms(10), uses_events: false },
         log: LogSettings { format: LogFormat::Json, level: LogLevel::Debug, access: true },
+        record: GatewayConfig::default().record,
         webhook: WebhookSettings { urls: vec!["https://hooks.example.com/x".to_owned()], timeout: ms(9) },
     };
     assert_eq!(parse(text).unwrap().value, expected);

@@ -4,27 +4,57 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::*;
-use crate::{Code, GatewayConfig, Invalid, ModelBlock, parse_gateway, parse_routing};
+use crate::{Code, GatewayConfig, Invalid, RoutingConfig, parse_gateway, parse_routing};
 
-/// A routing.toml with one key in a table of the reference, valid but for that key.
-fn routing_with(table: &str, line: &str) -> String {
+/// A routing.toml with one line about a key in a table of the reference, valid but for that line.
+fn routing_with(table: &str, key: &str, line: &str) -> String {
+    // What a table needs besides, unless it is the key itself.
+    let needed = |lines: &[&str]| -> String {
+        let others = lines.iter().filter(|needed| !needed.starts_with(&format!("{key} ")));
+        others.map(|needed| format!("{needed}\n")).collect()
+    };
     let model = "[models.fraud]\n";
-    match table.strip_prefix("models.<name>").unwrap() {
-        "" => format!("{model}{line}\n"),
-        ".arms" => format!("{model}stable = 1\narms = [{{ version = 1, weight = 1, {line} }}]\n"),
-        ".rules" => {
+    let experiment = || {
+        let size = if key == "units" { "" } else { "share = 0.1" };
+        let needed = needed(&["model = \"fraud\"", "arms = { 7 = 1, 8 = 1 }", size]);
+        format!("{model}stable = 7\nsticky = {{ header = \"k\" }}\n[experiments.e]\n{needed}")
+    };
+    match table {
+        "models.<name>" => format!("{model}{line}\n"),
+        "models.<name>.arms" => format!("{model}stable = 1\narms = [{{ version = 1, weight = 1, {line} }}]\n"),
+        "models.<name>.rules" => {
             format!("{model}stable = 1\n[[models.fraud.rules]]\nwhen = {{ header = \"a\", present = true }}\n{line}\n")
         }
-        ".rules.when" => format!("{model}stable = 1\nrules = [{{ use = 1, when = {{ {line} }} }}]\n"),
-        ".versions.<version>" => format!("{model}[models.fraud.versions.4]\n{line}\n"),
-        ".guardrail" => format!("{model}[models.fraud.guardrail]\n{line}\n"),
-        ".guardrail.weights" => format!("{model}[models.fraud.guardrail.weights]\n{line}\n"),
-        ".guardrail.window" => {
-            let others = ["max_error_rate = 0.1\n", "max_latency_ms = 5\n"];
-            let others: String = others.into_iter().filter(|o| o.split(' ').next() != line.split(' ').next()).collect();
-            format!("{model}[models.fraud.guardrail.window]\n{others}{line}\n")
+        "models.<name>.rules.when" => format!("{model}stable = 1\nrules = [{{ use = 1, when = {{ {line} }} }}]\n"),
+        "models.<name>.versions.<version>" => format!("{model}[models.fraud.versions.4]\n{line}\n"),
+        "models.<name>.guardrail.latency" => {
+            format!("[models.fraud.guardrail.latency]\n{}{line}\n", needed(&["slower_than_ms = 80"]))
         }
-        other => panic!("no sample for {other}"),
+        "models.<name>.guardrail.disagreement.compare" if key == "k" => {
+            format!("[models.fraud.guardrail.disagreement.compare]\nmatch = \"top_k\"\n{line}\n")
+        }
+        "models.<name>.guardrail.window" => {
+            let bounds = needed(&["max_error_rate = 0.1", "max_latency_ms = 5"]);
+            format!("[models.fraud.guardrail.window]\n{bounds}{line}\n")
+        }
+        "policies.<name>.steps" => {
+            let does = match key {
+                "gate" | "warm_up" | "shadow" | "weight" | "pause" | "promote" => String::new(),
+                "bake" => "promote = true, ".to_owned(),
+                _ => "weight = 0.1, ".to_owned(),
+            };
+            format!("[policies.p]\nsteps = [{{ {does}{line} }}]\n")
+        }
+        "experiments.<name>" => format!("{}{line}\n", experiment()),
+        "experiments.<name>.allocation" => format!("{}[experiments.e.allocation]\n{line}\n", experiment()),
+        "experiments.<name>.allocation.thompson" => {
+            format!("{}[experiments.e.allocation.thompson]\n{line}\n", experiment())
+        }
+        table => {
+            let table = table.replacen("models.<name>", "models.fraud", 1).replacen("policies.<name>", "policies.p", 1);
+            assert!(!table.contains('<'), "no sample for {table}");
+            format!("[{table}]\n{line}\n")
+        }
     }
 }
 
@@ -35,17 +65,18 @@ fn gateway_with(table: &str, line: &str) -> String {
 #[derive(Debug, PartialEq)]
 enum Read {
     Gateway(Box<GatewayConfig>),
-    Routing(Box<ModelBlock>),
+    Routing(Box<RoutingConfig>),
 }
 
-fn parse(file: File, table: &str, line: &str) -> Result<Read, Invalid> {
+fn parse(file: File, table: &str, (key, line): (&str, &str)) -> Result<Read, Invalid> {
     let path = Path::new("file.toml");
     match file {
         File::Gateway => {
             parse_gateway(path, gateway_with(table, line).as_bytes()).map(|p| Read::Gateway(p.value.into()))
         }
-        File::Routing => parse_routing(path, routing_with(table, line).as_bytes())
-            .map(|p| Read::Routing(p.value.models.into_values().next().unwrap().into())),
+        File::Routing => {
+            parse_routing(path, routing_with(table, key, line).as_bytes()).map(|p| Read::Routing(p.value.into()))
+        }
     }
 }
 
@@ -62,7 +93,7 @@ fn the_reference_holds_the_keys_that_are_read_and_no_others() {
         tables.entry((file as u8, row.table)).or_insert((file, BTreeSet::new())).1.insert(row.key);
     });
     for ((_, table), (file, keys)) in tables {
-        let invalid = parse(file, table, "zzzzzzzzzzzz = 1").unwrap_err();
+        let invalid = parse(file, table, ("zzzzzzzzzzzz", "zzzzzzzzzzzz = 1")).unwrap_err();
         let unknown = invalid.diagnostics.iter().find(|d| d.code == Code::UnknownKey).unwrap();
         let hint = unknown.hint.as_ref().unwrap().strip_prefix("known here: ").unwrap();
         let mut known: BTreeSet<&str> = hint.split(", ").collect();
@@ -79,6 +110,7 @@ fn the_reference_holds_the_keys_that_are_read_and_no_others() {
                 "watch",
                 "log",
                 "webhook",
+                "record",
             ];
             sections.iter().for_each(|section| assert!(known.remove(section), "{section}"));
         }
@@ -92,11 +124,11 @@ fn the_defaults_of_the_reference_change_nothing() {
         if row.default.is_empty() {
             return;
         }
-        let with_default = parse(file, row.table, &format!("{} = {}", row.key, row.default)).unwrap();
-        assert_eq!(with_default, parse(file, row.table, "").unwrap(), "{row:?}");
+        let with_default = parse(file, row.table, (row.key, &format!("{} = {}", row.key, row.default))).unwrap();
+        assert_eq!(with_default, parse(file, row.table, (row.key, "")).unwrap(), "{row:?}");
     });
     // The tables of gateway.toml change nothing by standing there, so its defaults were compared with these.
-    assert_eq!(parse(File::Gateway, "limits", "").unwrap(), Read::Gateway(Box::default()));
+    assert_eq!(parse(File::Gateway, "limits", ("", "")).unwrap(), Read::Gateway(Box::default()));
 }
 
 #[test]
@@ -108,7 +140,7 @@ fn ranges_of_the_reference_are_those_that_are_read() {
             return;
         }
         n_ranges += 1;
-        let accepts = |value: &str| parse(file, row.table, &format!("{} = {value}", row.key)).is_ok();
+        let accepts = |value: &str| parse(file, row.table, (row.key, &format!("{} = {value}", row.key))).is_ok();
         assert!(accepts(low) && accepts(high), "{row:?}");
         let beyond = match high.parse::<u64>() {
             Ok(high) => (high + 1).to_string(),

@@ -3,6 +3,7 @@
 use base_routing::Split;
 use base_types::Version;
 
+use super::policies::{self, Policies};
 use super::versions::{Labels, labels, split, version};
 use super::{Defaults, ModelBlock, contracts, guardrail, limits, overlap, rules, sources};
 use crate::Code;
@@ -10,7 +11,11 @@ use crate::document::Report;
 use crate::reader::{Section, put};
 
 /// Reads a block over the defaults.
-pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut Report<'_>) -> ModelBlock {
+pub(super) fn block(
+    mut section: Section<'_>,
+    (defaults, policies): (&Defaults, &Policies),
+    report: &mut Report<'_>,
+) -> ModelBlock {
     let labels = labels(&mut section, report);
     let (stable, split) = versions(&mut section, &labels, report);
     let contracts = contracts::contracts(&mut section, &labels, report);
@@ -21,6 +26,7 @@ pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut 
         sticky: defaults.sticky.clone(),
         limits: defaults.limits.clone(),
         guardrail: defaults.guardrail.clone(),
+        policy: None,
         labels,
         contracts,
     };
@@ -31,6 +37,11 @@ pub(super) fn block(mut section: Section<'_>, defaults: &Defaults, report: &mut 
     limits::read(&mut section, &mut block.limits, report);
     guardrail::read(&mut section, &mut block.guardrail, report);
     block.limits.is_windowed = guardrail::is_windowed(&block.guardrail);
+    block.policy = policies::choice(&mut section, (policies, &block.guardrail), report);
+    if block.policy.is_none() {
+        block.policy.clone_from(&defaults.policy);
+        policies::check_inherited(&section, (policies, defaults), &block, report);
+    }
     section.finish(report);
     block
 }

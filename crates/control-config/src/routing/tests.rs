@@ -12,6 +12,7 @@ use super::*;
 use crate::samples::{block, config, model, parse, version};
 
 mod contracts;
+mod judgements;
 mod random;
 
 const SAMPLE: &str = r#"
@@ -234,7 +235,7 @@ fn each_kind_of_problem_is_found() {
     check("guardrail = { window = { seconds = 601, max_error_rate = 0.1 } }", &["1 out-of-range"]);
     check("guardrail = { window = { latency_quantile = 0.9, max_error_rate = 0.1 } }", &["1 missing-key"]);
     check("guardrail = { window = { max_latency_ms = 0 } }", &["1 out-of-range"]);
-    check("guardrail = { weights = { limit = 0.9 } }", &["1 out-of-range"]);
+    check("guardrail = { weights = { limit = 0 } }", &["1 out-of-range"]);
     check("stable = 7\nsplit = { 8 = 1 }", &["1 idle-stable"]);
     check("stable = 7\nsplit = { 8 = 1, 7 = 0 }", &["1 idle-stable"]);
 }
@@ -346,7 +347,7 @@ fn shipped_files_are_accepted_without_a_warning() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let examples = std::fs::read_dir(root.join("config/examples")).unwrap().map(|e| e.unwrap().path());
     let files: Vec<_> = examples.chain([root.join("config/routing.toml")]).collect();
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 9);
     for file in files {
         let parsed = parse_routing(&file, &std::fs::read(&file).unwrap()).unwrap_or_else(|e| panic!("{e}"));
         assert!(parsed.warnings.is_empty(), "{:?}", parsed.warnings);

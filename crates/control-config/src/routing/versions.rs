@@ -75,6 +75,12 @@ pub(super) fn split(parent: &mut Section<'_>, labels: &Labels, report: &mut Repo
     }
 }
 
+/// Reads arms in either way: a table of versions and weights, or a list of arms with names.
+pub(super) fn arms_of(item: &Item<'_>, labels: &Labels, report: &mut Report<'_>) -> Option<Split> {
+    let arms = if item.is_list() { long(item, labels, report) } else { short(item, labels, report) };
+    checked(item, arms?, report)
+}
+
 /// Reads a name people chose for an arm or a rule.
 pub(super) fn title(item: &Item<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
     let text = item.text(report)?;

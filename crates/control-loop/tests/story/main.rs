@@ -10,6 +10,7 @@
 
 mod chance;
 mod memory;
+mod rollout;
 mod world;
 
 use std::time::Duration;

@@ -74,6 +74,9 @@ enum StoredChange {
         model: String,
         rollout: Box<rollout::StoredRollout>,
     },
+    Thawed {
+        model: String,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -163,6 +166,7 @@ fn store(change: &Change) -> StoredChange {
             version: version.map(Version::get),
             residence: residence.as_str().to_owned(),
         },
+        Change::Thawed { model } => StoredChange::Thawed { model: model.to_string() },
         Change::Rollout { model, rollout } => {
             StoredChange::Rollout { model: model.to_string(), rollout: Box::new(rollout::store(rollout)) }
         }
@@ -200,6 +204,7 @@ fn restore(stored: StoredChange) -> Result<Change, String> {
             residence: Residence::parse(&residence)
                 .ok_or_else(|| format!("has the unknown residence {residence:?}"))?,
         },
+        StoredChange::Thawed { model: name } => Change::Thawed { model: model(&name)? },
         StoredChange::Rollout { model: name, rollout } => {
             Change::Rollout { model: model(&name)?, rollout: Box::new(rollout::restore(*rollout)?) }
         }

@@ -81,6 +81,8 @@ actions! {
     RolloutOrdered = "rollout_ordered",
     /// A rollout is over.
     RolloutEnded = "rollout_ended",
+    /// A person let rollouts begin again that rollbacks had frozen.
+    RolloutsThawed = "rollouts_thawed",
     /// An experiment began.
     ExperimentStarted = "experiment_started",
     /// An experiment ended.

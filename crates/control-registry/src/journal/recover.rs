@@ -29,6 +29,7 @@ pub(super) fn recover(connection: &Connection, path: &Path) -> Result<(Head, Rec
         checkpoints: read_checkpoints(connection)?,
         open_trials: Vec::new(),
         pending_quarantines: Vec::new(),
+        interrupted_loads: Vec::new(),
     };
     Ok((fold.head, recovered))
 }

@@ -93,6 +93,7 @@ fn a_fresh_state_directory_is_empty_and_clean() {
         checkpoints: Vec::new(),
         open_trials: Vec::new(),
         pending_quarantines: Vec::new(),
+        interrupted_loads: Vec::new(),
     };
     assert_eq!(recovered, expected);
     assert_eq!(journal.head, Head::default());

@@ -3,19 +3,23 @@
 //! When a digest begins to take traffic as a candidate, an empty file `<digest>.open` is made. A rollback renames it
 //! to `<digest>.rolled_back`, which needs no space; once the row is durable the marker goes. A marker found at start
 //! is a rollback whose row may be missing.
+//!
+//! While a version is being loaded and warmed up a file `<digest>.loading` with its model and number stands there: found
+//! at start, the process ended in the middle of it, which may be the version's doing.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base_types::Digest;
+use base_types::{Digest, ModelName, Version, VersionId};
 
 use super::JournalError;
 
 const OPEN: &str = "open";
 const ROLLED_BACK: &str = "rolled_back";
+const LOADING: &str = "loading";
 /// Most markers looked at when starting; there is one per candidate in traffic.
 const MARKERS_MAX: usize = 65_536;
 
@@ -23,6 +27,14 @@ const MARKERS_MAX: usize = 65_536;
 #[derive(Debug, Clone)]
 pub struct Trials {
     folder: Arc<Path>,
+}
+
+/// Markers found at start, each list in order.
+#[derive(Debug, Default)]
+pub(super) struct LeftOver {
+    pub(super) open: Vec<Digest>,
+    pub(super) rolled_back: Vec<Digest>,
+    pub(super) loading: Vec<(Digest, VersionId)>,
 }
 
 impl Trials {
@@ -63,22 +75,45 @@ impl Trials {
         self.sync()
     }
 
-    /// Digests whose trials were open, and digests rolled back, when the last life ended; each in order.
-    pub(super) fn left_over(&self) -> Result<(Vec<Digest>, Vec<Digest>), JournalError> {
-        let list = || -> io::Result<(Vec<Digest>, Vec<Digest>)> {
-            let (mut open, mut rolled_back) = (Vec::new(), Vec::new());
+    /// Marks a digest as being loaded. Not synced: the end of the process is feared, not that of the machine.
+    pub fn begin_load(&self, digest: &Digest, id: &VersionId) -> Result<(), JournalError> {
+        let path = self.path(digest, LOADING);
+        let made = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let written = made.and_then(|mut file| write!(file, "{}/{}", id.model, id.version));
+        written.map_err(|source| failed("mark a load", &path, source))
+    }
+
+    /// Forgets that a digest was being loaded. May be repeated.
+    pub fn end_load(&self, digest: &Digest) -> Result<(), JournalError> {
+        let path = self.path(digest, LOADING);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("unmark a load", &path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// What the last life left: open trials, rollbacks, loads.
+    pub(super) fn left_over(&self) -> Result<LeftOver, JournalError> {
+        let list = || -> io::Result<LeftOver> {
+            let mut left = LeftOver::default();
             for entry in fs::read_dir(&self.folder)?.take(MARKERS_MAX) {
                 let name = entry?.file_name();
                 let Some((digest, state)) = name.to_str().and_then(|name| name.split_once('.')) else { continue };
                 match (digest.parse(), state) {
-                    (Ok(digest), OPEN) => open.push(digest),
-                    (Ok(digest), ROLLED_BACK) => rolled_back.push(digest),
+                    (Ok(digest), OPEN) => left.open.push(digest),
+                    (Ok(digest), ROLLED_BACK) => left.rolled_back.push(digest),
+                    (Ok(digest), LOADING) => {
+                        // One that was not written to the end names nobody.
+                        let text = fs::read_to_string(self.path(&digest, LOADING))?;
+                        left.loading.extend(parse_id(&text).map(|id| (digest, id)));
+                    }
                     _ => {}
                 }
             }
-            open.sort();
-            rolled_back.sort();
-            Ok((open, rolled_back))
+            left.open.sort();
+            left.rolled_back.sort();
+            left.loading.sort();
+            Ok(left)
         };
         list().map_err(|source| failed("read the folder of trials", &self.folder, source))
     }
@@ -99,6 +134,11 @@ impl Trials {
     fn path(&self, digest: &Digest, state: &str) -> PathBuf {
         self.folder.join(format!("{digest}.{state}"))
     }
+}
+
+fn parse_id(text: &str) -> Option<VersionId> {
+    let (model, version) = text.split_once('/')?;
+    Some(VersionId { model: ModelName::new(model).ok()?, version: Version::new(version.parse().ok()?)? })
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> JournalError {

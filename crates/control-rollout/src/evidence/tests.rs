@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::RuleWeights;
+use crate::relative::FAULT_ALTERNATIVES;
 use crate::trial::Arm;
 
 fn limit_test(n_faults: u64, n_successes: u64) -> LimitTest {
@@ -10,14 +11,15 @@ fn limit_test(n_faults: u64, n_successes: u64) -> LimitTest {
 }
 
 fn relative_test(candidate_faults: u64, stable_faults: u64) -> RelativeTest {
-    let mut test = RelativeTest::new(2.0);
+    let mut test = RelativeTest::new(2.0, &FAULT_ALTERNATIVES);
     (0..stable_faults).for_each(|_| test.on_fault(Arm::Stable, 0.1));
     (0..candidate_faults).for_each(|_| test.on_fault(Arm::Candidate, 0.1));
     test
 }
 
 fn weigh(guardrail: &Guardrail, limit: &LimitTest, relative: &RelativeTest) -> Findings {
-    Findings::weigh(guardrail, limit, relative, &limit_test(0, 0))
+    let tests = ErrorTests { candidate: limit, stable: &limit_test(0, 0), relative };
+    Findings::weigh(guardrail, &tests, Vec::new())
 }
 
 #[test]
@@ -25,10 +27,10 @@ fn the_sum_is_the_weighted_mean_of_the_rules() {
     let guardrail = Guardrail { weights: RuleWeights { limit: 0.3, relative: 0.6 }, ..Guardrail::default() };
     let findings = weigh(&guardrail, &limit_test(2, 50), &relative_test(2, 3));
     let (limit, relative) = (findings.limit.log_e.exp(), findings.relative.log_e.exp());
-    let want = 0.5 * (0.3 * limit + 0.6 * relative);
+    let want = 0.5 * (limit + 2.0 * relative) / 3.0;
     assert!((findings.log_e.exp() / want - 1.0).abs() < 1e-9);
     assert!((findings.threshold - 1000.0_f64.ln()).abs() < 1e-12);
-    let alone = (1000.0_f64 / (0.3 * 0.5)).ln();
+    let alone = (1000.0_f64 * 3.0 / 0.5).ln();
     assert!((findings.limit.threshold - alone).abs() < 1e-12);
     assert!((findings.stable_limit.threshold - 2000.0_f64.ln()).abs() < 1e-12);
 }

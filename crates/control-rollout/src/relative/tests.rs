@@ -34,10 +34,10 @@ fn factors_are_ratios_of_the_vectors_of_theta() {
     for (share, theta_0) in [(0.05, 0.095_238_095_238_095), (0.1, 0.181_818_181_818_182), (0.5, 0.666_666_666_666_667)]
     {
         assert_close(theta(share, 2.0), theta_0);
-        for (k, multiple) in ALTERNATIVES.into_iter().enumerate() {
+        for multiple in FAULT_ALTERNATIVES {
             let theta_k = theta(share, 2.0 * multiple);
-            assert_close(log_factor(k, share, 2.0, Arm::Candidate), (theta_k / theta_0).ln());
-            assert_close(log_factor(k, share, 2.0, Arm::Stable), ((1.0 - theta_k) / (1.0 - theta_0)).ln());
+            assert_close(log_factor(multiple, share, 2.0, Arm::Candidate), (theta_k / theta_0).ln());
+            assert_close(log_factor(multiple, share, 2.0, Arm::Stable), ((1.0 - theta_k) / (1.0 - theta_0)).ln());
         }
     }
 }
@@ -45,16 +45,16 @@ fn factors_are_ratios_of_the_vectors_of_theta() {
 #[test]
 fn a_share_that_compares_nothing_moves_nothing() {
     for share in [0.0, 1.0, 1.5, -0.1, f64::NAN, f64::INFINITY] {
-        let mut test = RelativeTest::new(2.0);
+        let mut test = RelativeTest::new(2.0, &FAULT_ALTERNATIVES);
         test.on_fault(Arm::Candidate, share);
         test.on_fault(Arm::Stable, share);
-        assert_eq!(test, RelativeTest::new(2.0), "share {share}");
+        assert_eq!(test, RelativeTest::new(2.0, &FAULT_ALTERNATIVES), "share {share}");
     }
 }
 
 #[test]
 fn shares_are_tallied_up_to_their_bound_and_weighed_beyond_it() {
-    let mut test = RelativeTest::new(2.0);
+    let mut test = RelativeTest::new(2.0, &FAULT_ALTERNATIVES);
     let n_shares = SHARES_MAX as u64 + 5;
     for i in 1..=n_shares {
         test.on_fault(Arm::Candidate, i as f64 / 100.0);
@@ -68,7 +68,7 @@ fn shares_are_tallied_up_to_their_bound_and_weighed_beyond_it() {
 proptest! {
     #[test]
     fn tallies_recompute_the_plain_test(events in prop::collection::vec((any::<bool>(), 1_u8..8), 0..60)) {
-        let mut test = RelativeTest::new(1.5);
+        let mut test = RelativeTest::new(1.5, &FAULT_ALTERNATIVES);
         for (is_candidate, eighths) in events {
             let arm = if is_candidate { Arm::Candidate } else { Arm::Stable };
             test.on_fault(arm, f64::from(eighths) / 8.0);
@@ -86,8 +86,8 @@ proptest! {
     #[test]
     fn each_factor_has_mean_one_at_the_border(share in 0.001_f64..0.999, r in 1.0_f64..10.0, k in 0_usize..6) {
         let theta_0 = share * r / (share * r + 1.0 - share);
-        let candidate = log_factor(k, share, r, Arm::Candidate).exp();
-        let stable = log_factor(k, share, r, Arm::Stable).exp();
+        let candidate = log_factor(FAULT_ALTERNATIVES[k], share, r, Arm::Candidate).exp();
+        let stable = log_factor(FAULT_ALTERNATIVES[k], share, r, Arm::Stable).exp();
         prop_assert!((theta_0 * candidate + (1.0 - theta_0) * stable - 1.0).abs() < 1e-12);
     }
 }

@@ -1,11 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on must stop")]
 
+mod observed;
 mod restored;
 
 use super::*;
+use crate::evidence::Findings;
 use crate::policy::{ClassicWindow, OnSharedIncident, RuleWeights};
 use crate::relative::{ShareTally, relative_log_e};
-use crate::verdict::{Decision, decide};
+use crate::verdict::{Decision, Grounds, decide};
 
 /// Feeds a trial the way a gateway does: successes are counted, faults carry the totals.
 pub(super) struct Feed {
@@ -172,7 +174,7 @@ fn a_shared_incident_blames_nobody_until_the_candidate_is_over_it_too() {
 #[test]
 fn a_shared_incident_may_be_made_to_roll_back() {
     let guardrail = Guardrail { on_shared_incident: OnSharedIncident::RollBack, ..Guardrail::default() };
-    let mut feed = Feed::new(guardrail, 0.1);
+    let mut feed = Feed::new(guardrail.clone(), 0.1);
     (0..20).for_each(|_| drop(feed.fault(Arm::Stable)));
     let verdict =
         std::iter::repeat_with(|| feed.fault(Arm::Candidate)).take(40).find(|v| v.as_str() == "shared_incident");
@@ -283,9 +285,9 @@ fn a_verdict_can_be_recomputed_from_its_own_numbers() {
 
 #[test]
 fn a_trial_refuses_a_guardrail_that_cannot_judge() {
-    let weights = RuleWeights { limit: 0.9, relative: 0.9 };
+    let weights = RuleWeights { limit: 0.0, relative: 0.9 };
     let Err(error) = Trial::new(Guardrail { weights, ..Guardrail::default() }) else { panic!("accepted") };
-    assert_eq!(error.to_string(), "weights is 1.8, allowed is a sum of at most 1");
+    assert_eq!(error.to_string(), "weights.limit is 0, allowed is above 0, at most 1000");
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use data_path::Failure;
-use http_body::Body;
 
-use super::{BodyBudget, Collected, Held, Reader, SMALL_BODY_BYTES};
+use super::{Arriving, BodyBudget, Collected, Held, Reader, SMALL_BODY_BYTES};
 use crate::options::HttpLimits;
 
 /// One body, or one message of it, while it arrives.
@@ -31,10 +30,7 @@ impl<'a> Pieces<'a> {
     ///
     /// # Errors
     /// The body is too large, too slow, in too many pieces, or broken off.
-    pub async fn next<B>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure>
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    pub async fn next<B: Arriving>(&mut self, body: &mut B) -> Result<Option<Bytes>, Failure> {
         let piece = self.reader.next(body).await?;
         // What has arrived is doubled at most, so that there are few shares; beyond the limit nothing will arrive.
         if self.reader.n_bytes > SMALL_BODY_BYTES {

@@ -1,8 +1,8 @@
 //! Unpacking one body, step by step, without waiting.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
-use bytes::{Buf, Bytes, buf::Reader};
+use bytes::{Buf, Bytes};
 use flate2::bufread::GzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use thiserror::Error;
@@ -16,6 +16,8 @@ const RATIO_FREE_BYTES: usize = 1024 * 1024;
 const RATIO_MAX: usize = 20;
 /// Bytes unpacked between two chances for others.
 const STEP_BYTES: usize = 64 * 1024;
+/// Packed bytes read between two chances for others: what they unpack to may be nothing, and still is work.
+const STEP_PACKED_BYTES: usize = 16 * 1024;
 /// Bytes unpacked at once.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Memory for unpacked bytes starts at this and is doubled as they come.
@@ -55,16 +57,45 @@ pub struct Inflate {
 }
 
 enum State {
-    Gzip(Box<GzDecoder<Reader<Bytes>>>),
-    Zlib { inflate: Decompress, packed: Bytes },
+    Gzip(Box<GzDecoder<Metered>>),
+    Zlib { inflate: Decompress, packed: Metered },
+}
+
+/// Packed bytes, of which a step may read so many. Wanting more is [`io::ErrorKind::WouldBlock`].
+struct Metered {
+    packed: Bytes,
+    n_allowed: usize,
+}
+
+impl BufRead for Metered {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.packed.len().min(self.n_allowed) {
+            0 if self.packed.has_remaining() => Err(io::ErrorKind::WouldBlock.into()),
+            n_bytes => Ok(&self.packed[..n_bytes]),
+        }
+    }
+
+    fn consume(&mut self, n_bytes: usize) {
+        self.packed.advance(n_bytes);
+        self.n_allowed -= n_bytes;
+    }
+}
+
+impl Read for Metered {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n_bytes = self.fill_buf()?.read(into)?;
+        self.consume(n_bytes);
+        Ok(n_bytes)
+    }
 }
 
 impl Inflate {
     /// Unpacks `packed` to `max_bytes` at most.
     pub fn new(encoding: Encoding, packed: Bytes, max_bytes: usize) -> Self {
         let by_ratio = packed.len().saturating_mul(RATIO_MAX).max(RATIO_FREE_BYTES);
+        let packed = Metered { packed, n_allowed: STEP_PACKED_BYTES };
         let state = match encoding {
-            Encoding::Gzip => State::Gzip(Box::new(GzDecoder::new(packed.reader()))),
+            Encoding::Gzip => State::Gzip(Box::new(GzDecoder::new(packed))),
             Encoding::Deflate => State::Zlib { inflate: Decompress::new(true), packed },
         };
         Self {
@@ -89,10 +120,20 @@ impl Inflate {
     /// See [`InflateError`].
     pub fn step(&mut self) -> Result<bool, InflateError> {
         let until = self.unpacked.len() + STEP_BYTES;
+        self.packed().n_allowed = STEP_PACKED_BYTES;
         while !self.is_over && self.unpacked.len() < until {
-            self.chunk()?;
+            if !self.chunk()? {
+                break;
+            }
         }
         Ok(!self.is_over)
+    }
+
+    fn packed(&mut self) -> &mut Metered {
+        match &mut self.state {
+            State::Gzip(decoder) => decoder.get_mut(),
+            State::Zlib { packed, .. } => packed,
+        }
     }
 
     /// Bytes unpacked so far.
@@ -114,38 +155,41 @@ impl Inflate {
         Ok(self.unpacked.into_bytes())
     }
 
-    fn chunk(&mut self) -> Result<(), InflateError> {
+    /// Unpacks a bit; `false` where this step may read no more.
+    fn chunk(&mut self) -> Result<bool, InflateError> {
         let name = self.encoding.as_str();
         let mut chunk = [0; CHUNK_BYTES];
         let n_bytes = match &mut self.state {
-            State::Gzip(decoder) => {
-                let n_bytes = decoder.read(&mut chunk).map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => InflateError::Truncated(name),
-                    _ => InflateError::Broken(name),
-                })?;
-                self.is_over = n_bytes == 0;
-                if self.is_over && decoder.get_ref().get_ref().has_remaining() {
-                    return Err(InflateError::Trailing(name));
+            State::Gzip(decoder) => match decoder.read(&mut chunk) {
+                Ok(n_bytes) => {
+                    self.is_over = n_bytes == 0;
+                    n_bytes
                 }
-                n_bytes
-            }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(false),
+                    io::ErrorKind::UnexpectedEof => return Err(InflateError::Truncated(name)),
+                    _ => return Err(InflateError::Broken(name)),
+                },
+            },
             State::Zlib { inflate, packed } => {
+                let Ok(input) = packed.fill_buf() else { return Ok(false) };
                 let (n_in, n_out) = (inflate.total_in(), inflate.total_out());
-                let status = inflate.decompress(packed, &mut chunk, FlushDecompress::None);
+                let status = inflate.decompress(input, &mut chunk, FlushDecompress::None);
                 let status = status.map_err(|_| InflateError::Broken(name))?;
                 let (n_in, n_out) = (inflate.total_in() - n_in, inflate.total_out() - n_out);
-                packed.advance(n_in as usize);
+                packed.consume(n_in as usize);
                 self.is_over = status == Status::StreamEnd;
-                if self.is_over && packed.has_remaining() {
-                    return Err(InflateError::Trailing(name));
-                }
                 if !self.is_over && n_in == 0 && n_out == 0 {
                     return Err(InflateError::Truncated(name));
                 }
                 n_out as usize
             }
         };
-        self.take(&chunk[..n_bytes])
+        if self.is_over && self.packed().packed.has_remaining() {
+            return Err(InflateError::Trailing(name));
+        }
+        self.take(&chunk[..n_bytes])?;
+        Ok(true)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), InflateError> {

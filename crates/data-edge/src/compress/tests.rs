@@ -189,3 +189,39 @@ fn the_last_step_of_unpacking_takes_its_share_too() {
     let none = BodyBudget::new(before.saturating_sub(64 * 1024));
     assert!(now(unpack(body(), (Encoding::Gzip, 0), &limits, &none)).is_err());
 }
+
+/// `n` blocks that unpack to nothing.
+fn empty_blocks(encoding: Encoding, n: usize) -> Bytes {
+    let (head, tail): (&[u8], &[u8]) = match encoding {
+        Encoding::Gzip => (&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255], &[0; 8]),
+        Encoding::Deflate => (&[0x78, 0x01], &[0, 0, 0, 1]),
+    };
+    let (block, last) = ([0, 0, 0, 0xff, 0xff], [1, 0, 0, 0xff, 0xff]);
+    Bytes::from([head, &block.repeat(n), &last, tail].concat())
+}
+
+#[test]
+fn blocks_of_nothing_hold_up_nobody() {
+    for encoding in BOTH {
+        let packed = empty_blocks(encoding, 200_000);
+        let n_packed = packed.len();
+        let mut inflate = Inflate::new(encoding, packed, 1000);
+        let mut n_steps = 1;
+        while inflate.step().unwrap() {
+            n_steps += 1;
+        }
+        assert!(n_steps >= n_packed / (16 * 1024), "{encoding:?}: {n_steps} steps for {n_packed} bytes");
+        assert_eq!(inflate.finish().unwrap(), "");
+    }
+}
+
+#[test]
+fn a_name_as_long_as_it_may_be_is_passed_over_step_by_step() {
+    let file = flate2::GzBuilder::new().filename(vec![b'n'; 60_000]).comment(vec![b'c'; 60_000]);
+    let mut encoder = file.write(Vec::new(), Compression::fast());
+    encoder.write_all(b"content").unwrap();
+    let packed = encoder.finish().unwrap();
+    assert_eq!(inflate(Encoding::Gzip, &packed, 1000).unwrap(), "content");
+    let error = inflate(Encoding::Gzip, &packed[..packed.len() - 1], 1000).expect_err("a part");
+    assert!(matches!(error, InflateError::Truncated(_)));
+}

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use data_edge::compress::pack;
-use http_body::Frame;
+use http_body::{Body, Frame};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -91,6 +92,7 @@ async fn packed_messages_are_unpacked_as_the_request_says() {
         assert_eq!(failure.code, Code::BodyTooLarge);
         let failure = messages(&packed, 50, Some("snappy")).only(&bounds(2000)).await.err().unwrap();
         assert_eq!(failure.code, Code::UnsupportedEncoding);
+        assert!(failure.message.starts_with("messages packed as snappy are not taken"), "{}", failure.message);
         // A request may say how it packs and pack nothing.
         let plain = messages(&framed(0, b"plain"), 50, Some(name)).only(&bounds(2000)).await.unwrap();
         assert!(!plain.was_packed);

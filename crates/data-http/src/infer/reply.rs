@@ -79,7 +79,7 @@ impl Wishes {
 
 /// Encodes a good answer, or says why it cannot be had in the form asked for.
 pub(super) fn encode(answer: Answer, id: Option<&str>, wishes: &Wishes) -> Result<EncodedAnswer, Failure> {
-    let Answer { served, reason, outputs, declared } = answer;
+    let Answer { served, reason, outputs, declared, .. } = answer;
     let outputs: Result<Vec<_>, String> =
         outputs.into_iter().enumerate().map(|(index, output)| wishes.fulfil(index, output, &declared)).collect();
     let version = &served.version;

@@ -68,6 +68,10 @@ impl Client {
         self.reply().await
     }
 
+    pub(super) async fn post(&mut self, path: &str, body: &str) -> Reply {
+        self.request("POST", path, "", body).await
+    }
+
     pub(super) async fn infer(&mut self, target: &str, body: &str) -> Reply {
         self.request("POST", &format!("/v2/models/{target}/infer"), "", body).await
     }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use base_types::{Label, ModelName, Selector, Version};
 use http::Method;
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::string::string_regex;
+use proptest::test_runner::TestRunner;
 use serde_json::Value;
 
 use super::world::World;
@@ -37,6 +41,7 @@ fn kind(route: &Route<'_>) -> &'static str {
         Route::Statistics(None) => "all statistics",
         Route::Statistics(Some(_)) => "statistics",
         Route::Infer(_) => "infer",
+        Route::Feedback(_) => "feedback",
         Route::Index => "index",
         Route::Change(base_serving::ChangeKind::Load, _) => "load",
         Route::Change(base_serving::ChangeKind::Unload, _) => "unload",
@@ -51,7 +56,7 @@ fn kind(route: &Route<'_>) -> &'static str {
     }
 }
 
-const KINDS: usize = 22;
+const KINDS: usize = 23;
 
 #[test]
 fn every_route_is_in_the_document_and_every_path_of_it_is_a_route() {
@@ -101,6 +106,60 @@ fn every_reference_of_the_document_leads_somewhere_and_names_are_unique() {
         let pointer = part.split('"').next().unwrap();
         assert!(document.pointer(pointer).is_some(), "{pointer}");
     }
+}
+
+#[tokio::test]
+async fn what_is_left_out_says_so_to_its_own_methods_and_no_other() {
+    let world = World::new().await;
+    let mut client = world.client().await;
+    let mut n_paths = 0;
+    for (template, operations) in document()["paths"].as_object().unwrap() {
+        let operations = operations.as_object().unwrap();
+        if !operations.values().all(|operation| operation["responses"].get("200").is_none()) {
+            continue;
+        }
+        n_paths += 1;
+        let path = concrete(template);
+        for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+            let name = if method == "HEAD" { "get" } else { &*method.to_lowercase() };
+            client.send(format!("{method} {path} HTTP/1.1\r\nhost: h\r\ncontent-length: 0\r\n\r\n")).await;
+            let reply = client.reply_to(method).await;
+            let is_told = operations.contains_key(name);
+            assert_eq!(reply.status, if is_told { 501 } else { 405 }, "{method} {path}");
+            if method != "HEAD" {
+                let code = if is_told { "not_implemented" } else { "method_not_allowed" };
+                reply.check_error(reply.status, code, "client");
+            }
+            let allowed = reply.header("allow").to_lowercase();
+            let expected: Vec<&str> = operations.keys().map(String::as_str).collect();
+            assert!(
+                is_told || allowed.replace("get, head", "get") == expected.join(", "),
+                "{method} {path}: {allowed}"
+            );
+        }
+    }
+    assert!(n_paths >= 10, "{n_paths}");
+}
+
+#[test]
+fn names_in_paths_are_those_that_the_edge_takes() {
+    let document = document();
+    let mut runner = TestRunner::deterministic();
+    let mut check = |parameter: &str, is_taken: fn(&str) -> bool| {
+        let schema = &document["components"]["parameters"][parameter]["schema"];
+        let length = schema["maxLength"].as_u64().unwrap_or(u64::MAX) as usize;
+        // What is generated is a whole name anyway.
+        let pattern = schema["pattern"].as_str().unwrap().trim_start_matches('^').trim_end_matches('$');
+        let names = string_regex(pattern).unwrap();
+        for _ in 0..2000 {
+            let name = names.new_tree(&mut runner).unwrap().current();
+            assert!(name.len() > length || is_taken(&name), "{parameter}: {name:?}");
+        }
+    };
+    check("model", |name| ModelName::new(name).is_ok());
+    check("version", |name| name.parse::<Selector>().is_ok());
+    check("number", |name| name.parse::<Version>().is_ok());
+    check("label", |name| Label::new(name).is_ok());
 }
 
 #[tokio::test]

@@ -82,6 +82,55 @@ async fn an_idle_connection_is_closed_in_spite_of_its_pings() {
 }
 
 #[tokio::test]
+async fn a_peer_that_takes_no_answer_is_cut_off_and_a_slow_model_is_not_its_fault() {
+    let short = Duration::from_millis(100);
+    let world = World::with_limits(HttpLimits { write_timeout: short, ..HttpLimits::default() }).await;
+    let mut sender = connect(&world).await;
+    let slow = tokio::spawn(sender.send_request(request(Method::POST, "/v2/models/m/versions/2/infer", GOOD)));
+    let held = world.hanging(1).await;
+    tokio::time::sleep(short * 4).await;
+    for reply in held {
+        reply.send(good_report()).unwrap();
+    }
+    let reply = slow.await.unwrap().unwrap();
+    assert_eq!(reply.status().as_u16(), 200);
+    assert!(!reply.into_body().collect().await.unwrap().to_bytes().is_empty());
+    let stream = TcpStream::connect(world.address).await.unwrap();
+    let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+    // So many bytes of an answer come, and no more before they are taken.
+    let handshake = builder.initial_stream_window_size(10).handshake(TokioIo::new(stream));
+    let (mut sender, connection) = handshake.await.unwrap();
+    tokio::spawn(connection);
+    let reply = sender.send_request(request(Method::POST, "/v2/models/m/infer", GOOD)).await.unwrap();
+    let cut_off = async {
+        while !sender.is_closed() {
+            tokio::time::sleep(short / 10).await;
+        }
+    };
+    timeout(PATIENCE, cut_off).await.expect("the connection is closed");
+    assert!(reply.into_body().collect().await.is_err());
+}
+
+#[tokio::test]
+async fn heads_that_are_too_large_are_told_so() {
+    let world = World::new().await;
+    let mut sender = connect(&world).await;
+    let mut large = request(Method::GET, "/v2", "");
+    large.headers_mut().insert("h", "v".repeat(17_000).parse().unwrap());
+    let reply = sender.send_request(large).await.unwrap();
+    assert_eq!(reply.status().as_u16(), 400);
+    let body = reply.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["code"], "malformed");
+    // As many as are allowed, which the protocol counts as more bytes than they are.
+    let mut many = request(Method::GET, "/v2", "");
+    (0..60).for_each(|i| {
+        let name: http::HeaderName = format!("h{i}").parse().unwrap();
+        many.headers_mut().insert(name, "v".repeat(260).parse().unwrap());
+    });
+    assert_eq!(sender.send_request(many).await.unwrap().status().as_u16(), 200);
+}
+
+#[tokio::test]
 async fn draining_finishes_streams() {
     let mut world = World::new().await;
     let mut sender = connect(&world).await;

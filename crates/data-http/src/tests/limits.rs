@@ -16,7 +16,8 @@ fn quick() -> HttpLimits {
 async fn peers_that_never_finish_their_first_head_are_closed() {
     let world = World::with_limits(HttpLimits { idle_timeout: Duration::from_secs(3600), ..quick() }).await;
     // Silence, the beginning of HTTP/2, and heads without end.
-    for start in ["", "P", "PR", "PRI", "GET", "GET /v2 HTTP/1.1\r\nhost: h\r\n"] {
+    let almost = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r";
+    for start in ["", "P", "PRI", "PRI ", "PRI * HT", almost, "GET", "GET /v2 HTTP/1.1\r\nhost: h\r\n"] {
         let mut client = world.client().await;
         client.send(start).await;
         client.closed().await;
@@ -104,9 +105,26 @@ async fn slow_bodies_are_refused() {
         let world = World::with_limits(limits).await;
         let mut client = world.client().await;
         client.send(head).await;
+        client.reply().await.check_error(408, "body_too_slow", "client");
+        client.closed().await;
+    }
+}
+
+#[tokio::test]
+async fn broken_chunks_are_a_mistake_and_a_body_that_breaks_off_is_not() {
+    let world = World::new().await;
+    let head = "POST /v2/models/m/infer HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n";
+    for broken in ["x\r\n", "2\r\n{}x", "11111111111111111\r\n", "2;\n"] {
+        let mut client = world.client().await;
+        client.send(format!("{head}{broken}")).await;
         client.reply().await.check_error(400, "malformed", "client");
         client.closed().await;
     }
+    assert_eq!((world.requests("outcome=\"client\""), world.requests("outcome=\"cancelled\"")), (4.0, 0.0));
+    let mut client = world.client().await;
+    client.send(format!("{head}5\r\n{{")).await;
+    drop(client);
+    super::world::until(|| world.requests("outcome=\"cancelled\"") > 0.0).await;
 }
 
 #[tokio::test]

@@ -88,6 +88,32 @@ async fn a_fault_is_always_told_with_its_detail_and_a_mistake_is_not() {
 }
 
 #[tokio::test]
+async fn faults_of_a_version_have_a_line_a_second_and_the_others_are_counted() {
+    let n_lines = async |access_log: AccessLog| {
+        let (lines, _guard) = listen(LevelFilter::DEBUG);
+        let world = World::with(EdgeOptions { access_log, ..EdgeOptions::default() }).await;
+        let mut client = world.client().await;
+        for _ in 0..5 {
+            client.infer("m/versions/4", GOOD).await.check_error(500, "version_fault", "version_fault");
+        }
+        let (began, mut all) = (std::time::Instant::now(), lines.take());
+        while !all.iter().any(|line| line.contains("left_out=")) {
+            assert!(began.elapsed() < super::world::PATIENCE, "{all:?}");
+            client.infer("m/versions/4", GOOD).await;
+            all.extend(lines.take());
+        }
+        let warnings = all.iter().filter(|line| line.contains("WARN")).count();
+        assert!(warnings <= 1 + began.elapsed().as_secs_f64().ceil() as usize, "{warnings}");
+        let of = |level: &str| all.iter().filter(|line| line.contains(level)).count();
+        (of("INFO"), of("DEBUG"))
+    };
+    let (info, debug) = n_lines(AccessLog::Off).await;
+    assert!(info == 0 && debug >= 4, "{info} {debug}");
+    let (info, debug) = n_lines(AccessLog::Errors).await;
+    assert!(info >= 4 && debug == 0, "{info} {debug}");
+}
+
+#[tokio::test]
 async fn the_access_log_is_chosen() {
     for (access_log, target, n_lines) in [
         (AccessLog::Errors, "m", 0),

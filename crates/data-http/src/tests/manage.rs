@@ -214,6 +214,17 @@ async fn log_and_trace_are_set_and_no_setting_names_a_file() {
     assert_eq!(client.get("/v2/models/m/trace/setting").await.json()["trace_count"], "3");
     let cleared = r#"{"trace_level":null,"trace_rate":null,"trace_count":null}"#;
     assert_eq!(post(&mut client, "/v2/models/m/trace/setting", cleared).await.json()["trace_rate"], "1000");
+    // What a model does not say itself is what is said in general, and that is what it was at start.
+    for (path, rate, expected) in [
+        ("/v2/trace/setting", r#""7""#, "7"),
+        ("/v2/models/m/trace/setting", r#""3""#, "3"),
+        ("/v2/models/m/trace/setting", "null", "7"),
+        ("/v2/trace/setting", "null", "1000"),
+        ("/v2/models/m/trace/setting", "null", "1000"),
+    ] {
+        let set = post(&mut client, path, &format!(r#"{{"trace_rate":{rate}}}"#)).await.json();
+        assert_eq!((&set["trace_rate"], &client.get(path).await.json()), (&json!(expected), &set), "{path} {rate}");
+    }
     for (path, body, code) in [
         ("/v2/logging", r#"{"log_file":"/tmp/x"}"#, "change_refused"),
         ("/v2/logging", r#"{"log_verbose_level":9}"#, "malformed"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use base_metrics::Metrics;
 use base_routing::ModelRoute;
 use base_serving::lane::{Job, JobError, Refusal, Report, Submission};
-use base_serving::{ModelLimits, OutcomeLedger, ServingModel, Snapshot, SnapshotCell, Unready};
+use base_serving::{FeedbackSink, ModelLimits, OutcomeLedger, ServingModel, Snapshot, SnapshotCell, Unready};
 use base_types::{
     Data, DataType, FaultKind, Generation, Label, ModelName, Signature, SystemClock, Tensor, TensorSpec, Version,
     VersionState,
@@ -131,20 +131,31 @@ impl World {
     }
 
     async fn start(options: EdgeOptions) -> Self {
-        Self::start_as(options, |edge| edge).await
+        Self::start_as(options, |edge| edge, |gateway| gateway).await
     }
 
     /// With an edge that has more than its options.
     pub(super) async fn managed(change: impl FnOnce(Edge) -> Edge) -> Self {
-        Self::start_as(EdgeOptions::default(), change).await
+        Self::start_as(EdgeOptions::default(), change, |gateway| gateway).await
     }
 
-    async fn start_as(options: EdgeOptions, change: impl FnOnce(Edge) -> Edge) -> Self {
+    /// With somebody who takes feedback.
+    pub(super) async fn taking_feedback(options: EdgeOptions, sink: Arc<dyn FeedbackSink>) -> Self {
+        let world = Self::start_as(options, |edge| edge, |gateway| gateway.with_feedback(sink)).await;
+        world.readiness.set_ready();
+        world
+    }
+
+    async fn start_as(
+        options: EdgeOptions,
+        change: impl FnOnce(Edge) -> Edge,
+        more: impl FnOnce(Gateway) -> Gateway,
+    ) -> Self {
         let metrics = Metrics::new("0", "0").unwrap();
         let held = Held::default();
         let cell = Arc::new(SnapshotCell::new(snapshot(&metrics, &held)));
         let ledger = Arc::new(OutcomeLedger::new(Arc::new(NoJudge), Instant::now()));
-        let gateway = Arc::new(Gateway::new(cell, ledger, metrics.clone(), Arc::new(SystemClock)));
+        let gateway = Arc::new(more(Gateway::new(cell, ledger, metrics.clone(), Arc::new(SystemClock))));
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let (address, readiness) = (listener.local_addr().unwrap(), options.readiness.clone());
         let (stop, stopped) = oneshot::channel();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base_serving::{ServingModel, ServingVersion};
+use base_serving::{PredictionId, ServingModel, ServingVersion};
 use base_types::{DataType, Reason, Tensor};
 use bytes::Bytes;
 use data_codec::tfs::{
@@ -11,7 +11,8 @@ use data_codec::tfs::{
 };
 use data_codec::{EncodeError, Parameters};
 use data_edge::{
-    Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_version, receive, timeout_header,
+    Call, Collected, Ending, ReplyBody, RequestFacts, discard, mistaken, name_prediction, name_version, receive,
+    timeout_header,
 };
 use data_path::{Answer, Code, Failure, InferRequest, Served, find, in_words_of_tfs, no_such_model};
 use http::{Response, StatusCode};
@@ -46,6 +47,7 @@ struct Encoded {
     body: Vec<u8>,
     served: Served,
     reason: Reason,
+    prediction: PredictionId,
 }
 
 impl Rest {
@@ -67,10 +69,11 @@ impl Rest {
         gone.is_over = true;
         let ending = Ending { model: &target.model, served: None, reason: None, failure: None };
         match result {
-            Ok(Encoded { body, served, reason }) => {
+            Ok(Encoded { body, served, reason, prediction }) => {
                 call.log(&Ending { served: Some(&served), reason: Some(reason), ..ending });
                 let mut response = json(StatusCode::OK, body);
                 name_version(response.headers_mut(), &served, Some(reason));
+                name_prediction(response.headers_mut(), &prediction);
                 response
             }
             Err(failure) => {
@@ -146,13 +149,13 @@ impl Rest {
             timeout,
         };
         call.hand_over();
-        let write = |Answer { served, reason, outputs, .. }: Answer| {
+        let write = |Answer { served, reason, outputs, prediction, .. }: Answer| {
             let encoded = match form {
                 Form::Predictions(arrangement) => encode_predictions(arrangement, &outputs),
                 Form::Results { method, n_examples } => encode_results(method, &outputs, n_examples),
             };
             match encoded {
-                Ok(body) => Ok(Encoded { body, served, reason }),
+                Ok(body) => Ok(Encoded { body, served, reason, prediction }),
                 Err(error) => Err(Failure { served: Some(served), reason: Some(reason), ..unsupported(&error) }),
             }
         };

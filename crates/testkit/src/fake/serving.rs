@@ -96,5 +96,6 @@ pub fn serving_model(name: &ModelName, limits: ModelLimits) -> ServingModel {
         is_judged: false,
         declared: Arc::default(),
         contracts: Default::default(),
+        watch: None,
     }
 }

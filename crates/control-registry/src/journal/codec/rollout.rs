@@ -1,6 +1,6 @@
 //! A rollout as JSON.
 
-use base_types::{Rollout, RolloutStatus};
+use base_types::{NOTED_MAX, Rollout, RolloutStatus, Standstill};
 use serde::{Deserialize, Serialize};
 
 use super::{digest, version};
@@ -21,8 +21,17 @@ pub(super) struct StoredRollout {
     shadow_share: f64,
     started_unix_ms: u64,
     step_since_unix_ms: u64,
+    limit_since_unix_ms: u64,
     status_since_unix_ms: u64,
     retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    standstill: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    noted: Vec<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    has_told_silence: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    next: Option<u64>,
     actor: String,
     note: String,
 }
@@ -41,8 +50,13 @@ pub(super) fn store(rollout: &Rollout) -> StoredRollout {
         shadow_share: rollout.shadow_share,
         started_unix_ms: rollout.started_unix_ms,
         step_since_unix_ms: rollout.step_since_unix_ms,
+        limit_since_unix_ms: rollout.limit_since_unix_ms,
         status_since_unix_ms: rollout.status_since_unix_ms,
         retries: rollout.retries,
+        standstill: rollout.standstill.map(|reason| reason.as_str().to_owned()),
+        noted: rollout.noted.iter().take(NOTED_MAX).map(ToString::to_string).collect(),
+        has_told_silence: rollout.has_told_silence,
+        next: rollout.next.map(|next| next.get()),
         actor: rollout.actor.to_string(),
         note: rollout.note.to_string(),
     }
@@ -63,9 +77,21 @@ pub(super) fn restore(stored: StoredRollout) -> Result<Rollout, String> {
         shadow_share: stored.shadow_share,
         started_unix_ms: stored.started_unix_ms,
         step_since_unix_ms: stored.step_since_unix_ms,
+        limit_since_unix_ms: stored.limit_since_unix_ms,
         status_since_unix_ms: stored.status_since_unix_ms,
         retries: stored.retries,
+        standstill: stored.standstill.as_deref().map(standstill).transpose()?,
+        noted: stored.noted.into_iter().take(NOTED_MAX).map(Into::into).collect(),
+        has_told_silence: stored.has_told_silence,
+        next: stored.next.map(version).transpose()?,
         actor: stored.actor.into(),
         note: stored.note.into(),
     })
 }
+
+fn standstill(word: &str) -> Result<Standstill, String> {
+    Standstill::parse(word).ok_or_else(|| format!("has the unknown standstill {word:?}"))
+}
+
+#[cfg(test)]
+mod tests;

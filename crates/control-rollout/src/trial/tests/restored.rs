@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::error::{CheckpointFlaw, RolloutError};
+use crate::rule::Rule;
 
 /// A trial with something in every part of its state.
 fn lived() -> Feed {
@@ -69,7 +70,7 @@ fn a_healthy_candidate_survives_one_kill_and_a_second_is_a_crash_loop() {
         assert_eq!(trial.on_crash(200), Verdict::None);
         let evidence = trial.evidence(Successes::default());
         assert_eq!((evidence.findings.limit.faults, evidence.crashes), (1, CrashCounts { exits: 1, requests: 200 }));
-        let guardrail = *trial.guardrail();
+        let guardrail = trial.guardrail().clone();
         let mut trial = Trial::restore(guardrail, &trial.checkpoint(Successes::default())).unwrap();
         let verdict = trial.on_crash(3);
         let both = CrashCounts { exits: 2, requests: 203 };

@@ -56,6 +56,9 @@ struct Arguments {
     /// not those of the stored results.
     #[arg(long)]
     check: bool,
+    /// Simulate nothing; make page and plots of the stored results.
+    #[arg(long, conflicts_with = "check")]
+    render: bool,
     /// The root of the checkout.
     #[arg(long)]
     root: PathBuf,
@@ -109,6 +112,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), SimulationError> {
+    if arguments.render {
+        return write(&arguments.root, &stored(&arguments.root)?);
+    }
     let plan = Plan { seed: arguments.seed, divisor: if arguments.quick { QUICK_DIVISOR } else { 1 } };
     let found = scenarios::all(&plan)?;
     let results = Results {
@@ -157,9 +163,13 @@ fn rendered(root: &Path, results: &Results) -> Result<Vec<(String, String)>, Sim
     Ok(files)
 }
 
-fn check(root: &Path, found: &Results) -> Result<(), SimulationError> {
+fn stored(root: &Path) -> Result<Results, SimulationError> {
     let path = root.join(RESULTS);
-    let stored: Results = serde_json::from_str(&fs::read_to_string(&path).map_err(io_at(&path))?)?;
+    Ok(serde_json::from_str(&fs::read_to_string(&path).map_err(io_at(&path))?)?)
+}
+
+fn check(root: &Path, found: &Results) -> Result<(), SimulationError> {
+    let stored = stored(root)?;
     judge(&found.claims, "found")?;
     judge(&stored.claims, "stored")?;
     let mut stale = outdated(&stored.claims, &found.claims);

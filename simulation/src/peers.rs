@@ -82,6 +82,22 @@ impl Peer {
         Self::Consecutive { failures: 5 },
     ];
 
+    /// Whether plots show it: as many as there are colours, of each kind the settings that differ most.
+    pub fn is_plotted(&self) -> bool {
+        match *self {
+            Self::Flagger { interval, threshold } => {
+                if interval < 60.0 {
+                    threshold == 1
+                } else {
+                    threshold < 10
+                }
+            }
+            Self::Argo { interval, .. } => interval <= 60.0,
+            Self::Threshold { window, .. } => window <= 60.0,
+            Self::Consecutive { .. } => true,
+        }
+    }
+
     /// As in a table.
     pub fn name(&self) -> String {
         match self {

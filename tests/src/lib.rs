@@ -15,6 +15,7 @@ mod listener;
 mod load;
 mod metrics;
 mod process;
+mod rollout;
 mod wait;
 
 pub use answer::{Answer, Infer, float_input};

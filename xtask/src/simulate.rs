@@ -20,6 +20,9 @@ pub struct Options {
     /// Write nothing; fail where a promise does not hold, or where page and plots are not those of the stored results.
     #[arg(long)]
     check: bool,
+    /// Simulate nothing; make page and plots of the stored results.
+    #[arg(long, conflicts_with = "check")]
+    render: bool,
 }
 
 /// Why there are no figures.
@@ -44,6 +47,9 @@ pub fn run(root: &Path, options: &Options) -> Result<(), SimulateError> {
     }
     if options.check {
         command.arg("--check");
+    }
+    if options.render {
+        command.arg("--render");
     }
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);

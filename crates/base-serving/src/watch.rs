@@ -67,10 +67,10 @@ impl Watch {
         self.marks.get(arm).copied().unwrap_or_default()
     }
 
-    /// A request fell to an arm and is about to be tried.
-    pub fn assigned(&self, arm: usize) {
+    /// A request fell to an arm and is about to be tried. `is_keyed`: it was drawn by a sticky key.
+    pub fn assigned(&self, arm: usize, is_keyed: bool) {
         if let Some(arm) = self.arms.get(arm) {
-            arm.count_assigned();
+            arm.count_assigned(is_keyed);
         }
     }
 

@@ -106,7 +106,11 @@ fn request(question: &PlanQuestion) -> Result<PlanRequest, PlanError> {
     let effect = match (question.effect, question.relative_effect) {
         (Some(change), None) => Effect::Absolute(change),
         (None, Some(part)) => Effect::Relative(part),
-        _ => return refuse("give either effect, in the measure's own units, or relative_effect, a part of the baseline"),
+        _ => {
+            return refuse(
+                "give either effect, in the measure's own units, or relative_effect, a part of the baseline",
+            );
+        }
     };
     Ok(PlanRequest {
         outcomes_per_second: question.outcomes_per_second,

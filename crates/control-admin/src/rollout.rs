@@ -18,6 +18,8 @@ use crate::problem::Problem;
 use crate::routes::App;
 
 type Answer = Result<Json<Value>, Problem>;
+/// An order, who gives it, and why.
+type Read = (RolloutOrder, Option<String>, Option<String>);
 
 /// What can be ordered, as it stands in the path.
 #[derive(Debug, Clone, Copy)]
@@ -87,10 +89,7 @@ enum Format {
     Markdown,
 }
 
-pub(crate) async fn status(
-    State(app): State<App>,
-    Path(model): Path<String>,
-) -> Result<Json<RolloutStatus>, Problem> {
+pub(crate) async fn status(State(app): State<App>, Path(model): Path<String>) -> Result<Json<RolloutStatus>, Problem> {
     let model = known(&app, &model)?;
     let rollout = app.control.rollout(&model);
     rollout.map(Json).ok_or_else(|| Problem::new("no_rollout", format!("{model} has had no rollout; start one")))
@@ -103,7 +102,7 @@ pub(crate) async fn order(
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Answer {
-    let (order, actor, reason) = match word {
+    let (order, actor, reason): Read = match word {
         Word::Start => {
             let StartBody { version, policy, force, reason, actor } = body::json(&app, request).await?;
             (RolloutOrder::Start { version: version.selector()?, policy, is_forced: force }, actor, reason)
@@ -116,28 +115,24 @@ pub(crate) async fn order(
             let PromoteBody { force, reason, actor } = body::json(&app, request).await?;
             (RolloutOrder::Promote { is_forced: force }, actor, reason)
         }
-        Word::Approve | Word::Pause | Word::Resume | Word::Confirm | Word::Retry | Word::Thaw => {
-            let PlainBody { reason, actor } = body::json(&app, request).await?;
-            (plain(word), actor, reason)
-        }
+        Word::Approve => plain(RolloutOrder::Approve, &app, request).await?,
+        Word::Pause => plain(RolloutOrder::Pause, &app, request).await?,
+        Word::Resume => plain(RolloutOrder::Resume, &app, request).await?,
+        Word::Confirm => plain(RolloutOrder::Confirm, &app, request).await?,
+        Word::Retry => plain(RolloutOrder::Retry, &app, request).await?,
+        Word::Thaw => plain(RolloutOrder::Thaw, &app, request).await?,
     };
     // Whom nobody names has approved nothing, and the name given in his stead would be ours.
     if matches!(order, RolloutOrder::Approve) && actor.as_deref().is_none_or(|name| name.trim().is_empty()) {
-        return Err(Problem::new("name_needed", "an approval needs a name: say in `actor` who approves"));
+        return Err(Problem::new("name_needed", "an approval needs a name: say who approves, in `actor` (--actor)"));
     }
     carry_out(&app, &model, Operation::Rollout(order), Who { peer, actor, reason }).await
 }
 
-/// An order of which the word says everything. The others have been read before.
-fn plain(word: Word) -> RolloutOrder {
-    match word {
-        Word::Approve => RolloutOrder::Approve,
-        Word::Resume => RolloutOrder::Resume,
-        Word::Confirm => RolloutOrder::Confirm,
-        Word::Retry => RolloutOrder::Retry,
-        Word::Thaw => RolloutOrder::Thaw,
-        Word::Start | Word::Abort | Word::Promote | Word::Pause => RolloutOrder::Pause,
-    }
+/// An order of which the path says everything.
+async fn plain(order: RolloutOrder, app: &App, request: Request) -> Result<Read, Problem> {
+    let PlainBody { reason, actor } = body::json(app, request).await?;
+    Ok((order, actor, reason))
 }
 
 pub(crate) async fn report(

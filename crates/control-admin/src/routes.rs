@@ -358,7 +358,9 @@ fn handler(endpoint: Endpoint) -> MethodRouter<App> {
         Endpoint::Release => post(order::release),
         Endpoint::Rollout => get(rollout::status),
         Endpoint::RolloutReport => get(rollout::report),
-        Endpoint::RolloutOrder(word) => post(move |app, model, peer, request| rollout::order(word, app, model, peer, request)),
+        Endpoint::RolloutOrder(word) => {
+            post(move |app, model, peer, request| rollout::order(word, app, model, peer, request))
+        }
         Endpoint::Disagreements => get(rollout::disagreements),
         Endpoint::Power => get(power::handle),
         Endpoint::Experiments => get(experiment::list),

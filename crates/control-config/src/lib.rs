@@ -46,7 +46,7 @@ pub use gateway::{
 pub use reference::{File, Row, markdown, reference};
 pub use routing::{
     Allocation, BUILTIN_POLICIES, Contract, DEFAULT_POLICY, Defaults, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock,
-    MODELS_MAX, ModelBlock, NameMap, Names, OnEqual, POLICIES_MAX, Primary, RoutingConfig, builtin_policy,
-    parse_policy, parse_routing, policy_text,
+    MODELS_MAX, ModelBlock, NameMap, Names, OnEqual, POLICIES_MAX, RoutingConfig, builtin_policy, parse_policy,
+    parse_routing, policy_text,
 };
 pub use watch::{FileEvent, FileProblem, WatchError, WatchOptions, Watched, Watcher};

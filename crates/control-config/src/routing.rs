@@ -30,7 +30,7 @@ mod toml_text;
 mod versions;
 
 pub use contracts::{Contract, NameMap, Names};
-pub use experiments::{Allocation, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock, OnEqual, Primary};
+pub use experiments::{Allocation, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock, OnEqual};
 pub use policies::{BUILTIN_POLICIES, DEFAULT_POLICY, POLICIES_MAX, builtin_policy, parse_policy, policy_text};
 
 pub(crate) use contracts::side_text;
@@ -116,6 +116,11 @@ impl RoutingConfig {
         // A name that is not known was refused when the file was read.
         let policy = self.named_policy(&name).unwrap_or_default();
         (name, policy)
+    }
+
+    /// Whether the file names a policy for the model, or for all.
+    pub fn names_policy(&self, model: &ModelName) -> bool {
+        self.defaults.policy.is_some() || self.models.get(model).is_some_and(|block| block.policy.is_some())
     }
 
     /// A policy by its name: one of the file, or one that is there by itself.

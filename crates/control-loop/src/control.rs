@@ -250,7 +250,8 @@ impl Control {
         let number = number.ok_or_else(missing)?;
         let rows = self.life(model)?;
         let report = |row: &Row| {
-            let is_end = row.entry.action == Action::RolloutEnded;
+            // One that an order took out of traffic ends with the row of its rollback.
+            let is_end = matches!(row.entry.action, Action::RolloutEnded | Action::RolledBack);
             let json = row.entry.evidence_json.as_deref().filter(|_| is_end)?;
             let report: Value = serde_json::from_str(json).ok()?;
             (report["rollout"]["number"] == number).then_some(report)
@@ -273,23 +274,22 @@ impl Control {
         Ok(rows)
     }
 
-    /// Examples of requests that the shadowed candidate of a model answered otherwise than stable, oldest first.
+    /// Examples of requests that the shadowed candidate of a model answered otherwise than stable, oldest first; once its
+    /// trial is over, until another candidate is tried.
     pub fn disagreements(&self, model: &ModelName) -> Vec<Value> {
-        let state = self.core.lock();
-        let watches: Vec<_> =
-            state.models.get(model).into_iter().flat_map(|m| m.trials.values()).flat_map(|t| t.watches.clone()).collect();
-        drop(state);
-        watches.iter().flat_map(|watch| watch.examples()).map(|example| view::example::of(&example)).collect()
+        let examples = self.core.lock().models.get(model).map(crate::watching::examples).unwrap_or_default();
+        examples.iter().map(view::example::of).collect()
     }
 
     /// Every experiment under way, with what its numbers say.
     pub fn experiments(&self) -> Vec<Value> {
         let state = self.core.lock();
         let of_model = |(name, model): (&ModelName, &crate::state::Model)| {
-            let each = |(key, running): (&Arc<str>, &_)| view::experiment::of(key, name.as_str(), running);
-            model.experiments.iter().map(each).collect::<Vec<_>>()
+            model.experiments.iter().map(|(key, running)| running.shown(key, name)).collect::<Vec<_>>()
         };
-        state.models.iter().flat_map(of_model).collect()
+        let shown: Vec<_> = state.models.iter().flat_map(of_model).collect();
+        drop(state);
+        shown.iter().map(view::experiment::of).collect()
     }
 
     /// Requests of a model in a second, lately.

@@ -15,8 +15,8 @@ use base_types::{ModelName, Version};
 use control_config::{Allocation, ExperimentBlock};
 use control_registry::journal::{Action, Entry};
 use control_rollout::experiment::{
-    ArmRole, BanditArm, Counted, ExperimentTotals, Latency, Primary, Report, ReportRequest, ScoreSums, Tally, report,
-    thompson,
+    ArmRole, BanditArm, Counted, ExperimentTotals, Latency, Primary, Report, ReportRequest, ScoreSums, ShareHistory,
+    Tally, report, thompson,
 };
 use tracing::{info, warn};
 
@@ -44,11 +44,33 @@ pub(crate) struct Running {
     sources: Vec<Source>,
     /// Times and totals of assigned requests, for the pace.
     pace: VecDeque<(u64, u64)>,
+    /// Which shares held when, for feedback that comes later.
+    history: ShareHistory,
     /// Shares that were moved by what came back, by arm; `None` while those of the file hold.
     pub(crate) weights: Option<Vec<f64>>,
     allocated_unix_ms: u64,
     /// Its time is over.
     pub(crate) is_over: bool,
+}
+
+/// An experiment as it stood at one moment.
+pub(crate) struct Shown {
+    pub(crate) name: Arc<str>,
+    pub(crate) model: ModelName,
+    pub(crate) block: ExperimentBlock,
+    pub(crate) since_unix_ms: u64,
+    totals: ExperimentTotals,
+    requests_per_second: f64,
+    pub(crate) is_over: bool,
+}
+
+impl Shown {
+    /// What its numbers say.
+    pub(crate) fn report(&self) -> Report {
+        let Self { block, requests_per_second, .. } = self;
+        let (alpha, requests_per_second) = (block.alpha, *requests_per_second);
+        report(&self.totals, &ReportRequest { alpha, tolerance: block.tolerance, requests_per_second })
+    }
 }
 
 /// An arm of the totals.
@@ -62,6 +84,8 @@ struct Arm {
 /// A watch that counts for the experiment, and what was taken of it already.
 struct Source {
     watch: Arc<Watch>,
+    /// The arms' shares of the units in the publications that count by it.
+    shares: Vec<f64>,
     taken: Vec<Tally>,
 }
 
@@ -80,7 +104,7 @@ impl Running {
             Some(_) if at == first_stable => (called(arm), ArmRole::Stable),
             Some(_) => (called(arm), ArmRole::Candidate),
         });
-        let totals = ExperimentTotals::new(primary(block), Counted::Requests, roles).ok()?;
+        let totals = ExperimentTotals::new(block.primary, Counted::Requests, roles).ok()?;
         Some(Self {
             block: block.clone(),
             since_unix_ms: now_unix_ms,
@@ -89,6 +113,7 @@ impl Running {
             tag: experiment_tag(name),
             sources: Vec::new(),
             pace: VecDeque::new(),
+            history: ShareHistory::default(),
             weights: None,
             allocated_unix_ms: now_unix_ms,
             is_over: false,
@@ -120,7 +145,6 @@ impl Running {
 
     /// Takes what was counted since the last look.
     fn look(&mut self, now_unix_ms: u64, metrics: &Metrics) {
-        let shares = self.shares();
         let bound = self.block.slower_than_seconds;
         let mut latencies = vec![LatencyCounts::default(); self.arms.len()];
         for source in &mut self.sources {
@@ -136,7 +160,7 @@ impl Running {
             for (arm, tally) in self.arms.iter().zip(&portion) {
                 show(metrics, &self.block.routing.name, arm, tally);
             }
-            if let Err(problem) = self.totals.take(&shares, &portion) {
+            if let Err(problem) = self.totals.take(&source.shares, &portion) {
                 warn!(?problem, "counts of an experiment were left out");
             }
         }
@@ -163,14 +187,17 @@ impl Running {
         }
     }
 
-    /// What its numbers say now.
-    pub(crate) fn report(&self) -> Report {
-        let request = ReportRequest {
-            alpha: self.block.alpha,
-            tolerance: 0.0,
+    /// What is needed to say what its numbers say, which takes longer than a lock should be held.
+    pub(crate) fn shown(&self, name: &Arc<str>, model: &ModelName) -> Shown {
+        Shown {
+            name: name.clone(),
+            model: model.clone(),
+            block: self.block.clone(),
+            since_unix_ms: self.since_unix_ms,
+            totals: self.totals.clone(),
             requests_per_second: self.requests_per_second(),
-        };
-        report(&self.totals, &request)
+            is_over: self.is_over,
+        }
     }
 
     /// Moves shares by what came back, where the file wants that and it is time. Says whether they moved.
@@ -198,13 +225,14 @@ impl Running {
 }
 
 /// Has the experiments of a model count by the watch of its next publication.
-pub(crate) fn watch(model: &mut Model, watch: &Arc<Watch>) {
+pub(crate) fn watch(model: &mut Model, watch: &Arc<Watch>, now_unix_ms: u64) {
     for running in model.experiments.values_mut() {
         if running.sources.iter().any(|source| Arc::ptr_eq(&source.watch, watch)) {
             continue;
         }
-        let taken = vec![Tally::default(); running.arms.len()];
-        running.sources.push(Source { watch: watch.clone(), taken });
+        let (taken, shares) = (vec![Tally::default(); running.arms.len()], running.shares());
+        running.history.note(now_unix_ms, shares.clone());
+        running.sources.push(Source { watch: watch.clone(), shares, taken });
         if running.sources.len() > SOURCES_MAX {
             running.sources.remove(0);
         }
@@ -229,7 +257,8 @@ pub(crate) fn feedback(model: &mut Model, feedback: &Feedback) {
         portion[at].right = u64::from(is_correct);
         portion[at].mistakes = u64::from(!is_correct);
     }
-    let shares = running.shares();
+    // From before what is remembered, as from before a restart: the wrong shares would bend the comparison.
+    let Some(shares) = running.history.at(prediction.unix_ms).map(<[f64]>::to_vec) else { return };
     if let Err(problem) = running.totals.take(&shares, &portion) {
         warn!(?problem, "feedback on an experiment was left out");
     }
@@ -347,16 +376,18 @@ pub(crate) fn checkpoint_key(model: &ModelName, experiment: &str) -> String {
     format!("experiment/{model}/{experiment}")
 }
 
-fn ended(core: &Core, name: &ModelName, key: &str, running: &Running, why: &str) -> Effect {
-    let report = running.report();
-    info!(model = %name, experiment = key, why, sentence = report.sentence, "experiment ended");
+fn ended(core: &Core, name: &ModelName, key: &Arc<str>, running: &Running, why: &str) -> Effect {
+    // Once in its life: the lock is held for it.
+    let shown = running.shown(key, name);
+    let report = shown.report();
+    info!(model = %name, experiment = &**key, why, sentence = report.sentence, "experiment ended");
     core.recorder.later(Job::Checkpoint { key: checkpoint_key(name, key), json: None });
     core.metrics.retire_experiment(key, running.arms.iter().filter_map(|arm| arm.name.as_deref()));
     Effect::Record(Box::new(Entry {
         model: Some(name.clone()),
         reason: Some(format!("experiment {key} ended, {why}: {}", report.sentence)),
         before: Some(arms_text(running)),
-        evidence_json: Some(view::report_json(key, running, &report).to_string()),
+        evidence_json: Some(view::report_json(&shown, &report).to_string()),
         ..Entry::new(core.clock.unix_ms(), "gateway", Action::ExperimentEnded)
     }))
 }
@@ -430,6 +461,3 @@ fn bandit_arm(primary: Primary, tally: &Tally, is_passing: bool) -> BanditArm {
     BanditArm { successes, failures, is_passing }
 }
 
-fn primary(block: &ExperimentBlock) -> Primary {
-    Primary::parse(block.primary.as_str()).unwrap_or(Primary::Errors)
-}

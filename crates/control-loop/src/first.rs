@@ -6,7 +6,7 @@ use base_types::{Change, ModelName, Selector, Stance, VersionId};
 use control_registry::journal::{Action, Entry as JournalEntry};
 use tracing::{info, warn};
 
-use crate::order::{Operation, Order};
+use crate::order::{Operation, Order, RolloutOrder};
 use crate::publish::is_ready;
 use crate::state::{Model, State, is_due};
 use crate::turn::Core;
@@ -77,11 +77,19 @@ impl Core {
         highest.iter().for_each(|id| self.follow(id));
     }
 
+    /// By the policy that routing.toml names for the model; without one as a canary of the share that was set.
     fn follow(&self, id: &VersionId) {
         let Some(share) = self.settings.follow_share else { return };
         let state = self.lock();
+        let version = Selector::Version(id.version);
+        let operation = match state.routing.names_policy(&id.model) {
+            true => Operation::Rollout(RolloutOrder::Start { version, policy: None, is_forced: false }),
+            false => Operation::Canary { version, share },
+        };
         let model = state.models.get(&id.model);
-        let is_free = model.is_some_and(|m| m.trials.is_empty());
+        // A rollout under way has a policy that says what becomes of newcomers.
+        let is_rolled_out = state.rollout(&id.model).is_some();
+        let is_free = is_rolled_out || model.is_some_and(|m| m.trials.is_empty());
         let is_higher = model.and_then(|m| m.route.as_ref()).is_some_and(|r| r.stable < id.version);
         let is_in_memory = is_ready(&state, &id.model, id.version);
         let is_ours = state.routing.meaning(&id.model).is_none() && state.is_started;
@@ -91,7 +99,7 @@ impl Core {
         }
         let order = Order {
             model: id.model.clone(),
-            operation: Operation::Canary { version: Selector::Version(id.version), share },
+            operation,
             actor: "follow-latest".to_owned(),
             reason: Some("a higher version became ready".to_owned()),
         };

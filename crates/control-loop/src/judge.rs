@@ -7,7 +7,7 @@ use base_serving::{Attempt, FaultReport, Judge, Rerun, ServingVersion};
 use base_types::{Change, Digest, ModelName, Phase, Quarantine, Stance, Version, VersionId};
 use control_rollout::rollout::Trip;
 use control_rollout::{
-    Arm, Blame, Cause, Count, Decision, FaultEvent, Grounds, OnFailure, Rule, Verdict, WindowTotals, decide,
+    Arm, Blame, Cause, Count, Decision, FaultEvent, Grounds, OnFailure, Verdict, WindowTotals, decide,
 };
 
 use crate::effect::{Effect, RolledBack};

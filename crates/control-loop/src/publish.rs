@@ -108,7 +108,7 @@ impl Core {
         let convicted = self.sync_trials(state, name, effects);
         let guardrail = guardrail(state, name);
         steady::settle(state, name, &guardrail);
-        watching::renew(state, name, &guardrail);
+        watching::renew(state, name, &guardrail, self.clock.unix_ms());
         convicted
     }
 
@@ -139,6 +139,7 @@ impl Core {
             model.trials.iter().filter(|(v, open)| !is_current(open, **v)).map(|(v, _)| *v).collect();
         for version in closed {
             if let Some(open) = model.trials.remove(&version) {
+                model.examples = open.examples();
                 let digest = open.candidate.digest;
                 crashes.remove(&digest);
                 effects.push(Effect::TrialClosed { model: name.clone(), version, digest });
@@ -309,6 +310,6 @@ fn serving(state: &State, name: &ModelName) -> Option<Arc<ServingModel>> {
         is_judged: !model.trials.is_empty() || model.steady.is_some(),
         declared: model.declared.clone(),
         contracts: model.contracts.clone(),
-        watch: None,
+        watch: model.watch.clone(),
     }))
 }

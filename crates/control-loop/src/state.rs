@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base_routing::ModelRoute;
+use base_serving::watch::Example;
 use base_serving::{Declaration, ModelLimits, RetryBudget, ServingVersion, Watch};
 use base_types::{Decisions, Digest, ModelName, Phase, Rollout, Signature, Stance, Version, VersionId, VersionState};
 use control_config::{Diagnostic, RoutingConfig};
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::Stamp;
-use control_rollout::{Checkpoint, Evidence, Guardrail, Successes, Trial};
+use control_rollout::{Checkpoint, Evidence, Guardrail, Observed, Successes, Trial};
 
 use crate::experiment::Running;
 use crate::feedback::Returned;
@@ -82,6 +83,8 @@ pub(crate) struct Model {
     pub(crate) steady: Option<Watched>,
     /// Open trials by candidate.
     pub(crate) trials: BTreeMap<Version, OpenTrial>,
+    /// Disagreements of the trial that closed last, for whoever looks into them afterwards.
+    pub(crate) examples: Vec<Example>,
     pub(crate) budget: Arc<RetryBudget>,
     pub(crate) limits: Arc<ModelLimits>,
     /// The route in force, with what to say about it.
@@ -126,6 +129,8 @@ pub(crate) struct OpenTrial {
     pub(crate) told: BTreeSet<String>,
     /// What has been counted since the trial opened, one for each publication that counts otherwise.
     pub(crate) watches: Vec<Arc<Watch>>,
+    /// What watches that are let go of have counted.
+    pub(crate) settled: Observed,
     /// Labels that came back, by the share of the requests they are about.
     pub(crate) labels: Vec<(f64, Labels)>,
     /// Pieces of feedback on the candidate.
@@ -209,6 +214,7 @@ impl Model {
             watch: None,
             steady: None,
             trials: BTreeMap::new(),
+            examples: Vec::new(),
             budget: Arc::new(RetryBudget::new(limits.retry_ratio, limits.retry_reserve)),
             limits: Arc::new(limits),
             route: None,
@@ -259,8 +265,8 @@ impl OpenTrial {
         since_unix_ms: u64,
     ) -> Self {
         let base = totals(&candidate, &stable);
-        let (told, watches, labels) = Default::default();
-        Self { trial, candidate, stable, base, since_unix_ms, told, watches, labels, n_feedback: 0 }
+        let (told, watches, settled, labels) = Default::default();
+        Self { trial, candidate, stable, base, since_unix_ms, told, watches, settled, labels, n_feedback: 0 }
     }
 
     /// What there is to show.

@@ -11,7 +11,8 @@ use base_types::{ModelName, VersionState};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::evidence;
+use crate::feedback::Quality;
+use crate::{evidence, steady};
 use crate::state::State;
 use crate::tick::phase;
 
@@ -47,6 +48,8 @@ pub struct ModelStatus {
     pub versions: Vec<VersionStatus>,
     /// Trials under way.
     pub trials: Vec<TrialStatus>,
+    /// What the watch over the stable version shows, where one is asked for.
+    pub steady_state: Option<Value>,
     /// What differs from the wish.
     pub notices: Vec<String>,
 }
@@ -85,6 +88,21 @@ pub struct VersionStatus {
     pub outputs: Vec<String>,
     /// Inputs and outputs of the graph, where they are others.
     pub graph: Option<String>,
+    /// What feedback says of its answers, since the process began.
+    pub feedback: Option<FeedbackStatus>,
+}
+
+/// What feedback says of a version.
+#[derive(Debug, Clone, Serialize)]
+pub struct FeedbackStatus {
+    /// Pieces of feedback.
+    pub n: u64,
+    /// Their mean score: 1 is as good as can be, 0 as bad.
+    pub mean_score: f64,
+    /// Labels among them.
+    pub labels: u64,
+    /// Labels that say that the answer was wrong.
+    pub mistakes: u64,
 }
 
 /// A reason.
@@ -124,6 +142,11 @@ pub struct QuarantineStatus {
     pub cause: String,
     /// Since when, in milliseconds since 1970.
     pub since_unix_ms: u64,
+}
+
+fn feedback(quality: &Quality) -> FeedbackStatus {
+    let (labels, mistakes) = quality.labels;
+    FeedbackStatus { n: quality.n, mean_score: quality.score_sum / quality.n as f64, labels, mistakes }
 }
 
 pub(crate) fn status(state: &State) -> Status {
@@ -180,6 +203,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
             memory_bytes: None,
             inputs: show(&signature.inputs),
             outputs: show(&signature.outputs),
+            feedback: model.returned.quality.get(version).map(feedback),
             graph: model.contracts.get(version).and(entry.serving.as_ref()).map(|s| s.signature.to_string()),
         }
     });
@@ -201,6 +225,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
         split: shares.filter(|s| s.share > 0.0).collect(),
         versions: versions.collect(),
         trials: trials.collect(),
+        steady_state: model.steady.as_ref().map(steady::evidence_of),
         notices,
     })
 }

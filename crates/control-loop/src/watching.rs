@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_routing::ModelRoute;
-use base_serving::watch::{ArmTotals as ArmCounts, DECILE_EDGES, DriftBins, DriftPlan, LatencyCounts, ShadowPlan};
+use base_serving::watch::{
+    ArmTotals as ArmCounts, DECILE_EDGES, DriftBins, DriftPlan, Example, LatencyCounts, ShadowPlan,
+};
 use base_serving::{Watch, WatchPlan};
 use base_types::{ModelName, Version};
 use control_rollout::{
@@ -22,7 +24,7 @@ const DECILE_SAMPLE_MIN: usize = 200;
 
 /// The watch that a model's next publication gets: the one it has where nothing to look at has changed, so that counts go
 /// on in it. A trial that opened needs a new one, because it must not count what came before it.
-pub(crate) fn renew(state: &mut State, name: &ModelName, guardrail: &Guardrail) {
+pub(crate) fn renew(state: &mut State, name: &ModelName, guardrail: &Guardrail, now_unix_ms: u64) {
     let plan = plan(state, name, guardrail);
     let Some(model) = state.models.get_mut(name) else { return };
     let Some(plan) = plan else {
@@ -37,10 +39,10 @@ pub(crate) fn renew(state: &mut State, name: &ModelName, guardrail: &Guardrail) 
             open.watches.push(watch.clone());
         }
         if open.watches.len() > WATCHES_MAX {
-            open.watches.remove(0);
+            open.settle_oldest();
         }
     }
-    crate::experiment::watch(model, &watch);
+    crate::experiment::watch(model, &watch, now_unix_ms);
     model.watch = Some(watch);
 }
 
@@ -89,24 +91,8 @@ fn shadow_plan(state: &State, name: &ModelName, guardrail: &Guardrail) -> Option
 impl OpenTrial {
     /// Everything counted since the trial opened, or was restored.
     pub(crate) fn observed(&self) -> Observed {
-        let (candidate, stable) = (self.candidate.id.version, self.stable.id.version);
-        let has_limit = self.trial.guardrail().latency.is_some();
-        let mut observed = Observed { successes: self.successes(), ..Observed::default() };
-        for watch in &self.watches {
-            let totals = watch.totals();
-            for pair in totals.pairs(candidate, stable) {
-                let of_share = share_of(&mut observed.shares, pair.share);
-                add(&mut of_share.candidate, pair.candidate, has_limit);
-                add(&mut of_share.stable, pair.stable, has_limit);
-            }
-            let is_ours = watch.plan().shadow.as_ref().is_some_and(|shadow| shadow.candidate == candidate);
-            if let Some(shadow) = totals.shadow.filter(|_| is_ours) {
-                let sum = &mut observed.shadow;
-                sum.compared += shadow.compared();
-                sum.disagreed += shadow.disagreed;
-                sum.faults += shadow.faults;
-            }
-        }
+        let mut observed = Observed { successes: self.successes(), ..self.settled.clone() };
+        self.watches.iter().for_each(|watch| self.add_watch(&mut observed, watch));
         for (share, Labels { candidate, stable }) in &self.labels {
             let of_share = share_of(&mut observed.shares, *share);
             (of_share.candidate.labels, of_share.candidate.mistakes) = *candidate;
@@ -116,6 +102,37 @@ impl OpenTrial {
         let surplus = observed.shares.len().saturating_sub(SHARES_MAX);
         observed.shares.drain(..surplus);
         observed
+    }
+
+    /// Takes what the oldest watch holds for the last that it will, and lets go of it. What requests still under way would
+    /// have counted there is lost.
+    fn settle_oldest(&mut self) {
+        let oldest = self.watches.remove(0);
+        let mut settled = std::mem::take(&mut self.settled);
+        self.add_watch(&mut settled, &oldest);
+        self.settled = settled;
+    }
+
+    fn add_watch(&self, sum: &mut Observed, watch: &Watch) {
+        let (candidate, stable) = (self.candidate.id.version, self.stable.id.version);
+        let has_limit = self.trial.guardrail().latency.is_some();
+        let totals = watch.totals();
+        for pair in totals.pairs(candidate, stable) {
+            let of_share = share_of(&mut sum.shares, pair.share);
+            add(&mut of_share.candidate, pair.candidate, has_limit);
+            add(&mut of_share.stable, pair.stable, has_limit);
+        }
+        let is_ours = watch.plan().shadow.as_ref().is_some_and(|shadow| shadow.candidate == candidate);
+        if let Some(shadow) = totals.shadow.filter(|_| is_ours) {
+            sum.shadow.compared += shadow.compared();
+            sum.shadow.disagreed += shadow.disagreed;
+            sum.shadow.faults += shadow.faults;
+        }
+    }
+
+    /// Requests that the candidate answered otherwise than stable, oldest first.
+    pub(crate) fn examples(&self) -> Vec<Example> {
+        self.watches.iter().flat_map(|watch| watch.examples()).collect()
     }
 
     /// Copies that the candidate has answered or failed at.
@@ -187,6 +204,14 @@ impl Core {
     }
 }
 
+/// Examples of disagreement on a model: of the trials that are open, else of the one that closed last.
+pub(crate) fn examples(model: &Model) -> Vec<Example> {
+    match model.trials.is_empty() {
+        true => model.examples.clone(),
+        false => model.trials.values().flat_map(OpenTrial::examples).collect(),
+    }
+}
+
 /// The totals under a share, to add to.
 fn share_of(shares: &mut Vec<ShareTotals>, share: f64) -> &mut ShareTotals {
     // Ids carry shares in 24 bits.
@@ -199,7 +224,8 @@ fn share_of(shares: &mut Vec<ShareTotals>, share: f64) -> &mut ShareTotals {
 }
 
 fn add(sum: &mut ArmTotals, counts: &ArmCounts, has_limit: bool) {
-    sum.assigned += counts.assigned;
+    // Requests of one sticky key fall together, so they say less about shares than their number.
+    sum.assigned += counts.assigned.saturating_sub(counts.keyed);
     sum.ok += counts.ok;
     sum.faults += counts.faults;
     let n_before = usize::from(has_limit);

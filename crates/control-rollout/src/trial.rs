@@ -15,7 +15,7 @@ use crate::keys::ErringKeys;
 use crate::limit::LimitTest;
 use crate::observed::{LossSample, Observed};
 use crate::plan::ProofOf;
-use crate::policy::Guardrail;
+use crate::policy::{Guardrail, Mode};
 use crate::promotion::Proof;
 use crate::relative::{FAULT_ALTERNATIVES, RelativeTest};
 use crate::restart::Restart;
@@ -128,9 +128,10 @@ impl Trial {
         &self.guardrail
     }
 
-    /// Whether both versions are over the same limit and neither is to blame, as of the last judgement.
+    /// Whether the rollout is to stand still because stable is over a limit, alone or together with the candidate: as
+    /// long as [`Decision::Hold`](crate::Decision::Hold) would be said, as of the last fault or look.
     pub fn is_incident(&self) -> bool {
-        self.is_shared_incident || self.is_latency_incident
+        self.guardrail.mode == Mode::Enforce && self.is_held()
     }
 
     /// Takes one fault and judges. Costs a few microseconds, and memory does not grow.

@@ -27,7 +27,7 @@ impl<'a> Watching<'a> {
     ) -> Option<Box<Self>> {
         let watch = model.watch.as_ref()?;
         let arm = watch.arm(assignment)?;
-        watch.assigned(arm);
+        watch.assigned(arm, assignment.key.is_some());
         if matches!(assignment.split, Some(SplitId::Experiment(_))) {
             expose(gateway, (model, watch), arm, assignment);
         }

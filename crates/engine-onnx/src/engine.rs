@@ -8,7 +8,6 @@ use base_serving::engine::{Artifact, Engine, LoadError, Runner};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use crate::log::log;
 use crate::raw::Session;
 use crate::runner::OnnxRunner;
 use crate::{RuntimeError, RuntimeLibrary, locate, probe};
@@ -94,4 +93,14 @@ pub fn disable_telemetry() {
         // is loaded.
         unsafe { std::env::set_var(TELEMETRY_VARIABLE, "1") };
     });
+}
+
+/// Passes the runtime's own messages on.
+fn log(level: LogLevel, category: &str, _id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose => tracing::trace!(target: "onnxruntime", category, location, message),
+        LogLevel::Info => tracing::debug!(target: "onnxruntime", category, location, message),
+        LogLevel::Warning => tracing::warn!(target: "onnxruntime", category, location, message),
+        LogLevel::Error | LogLevel::Fatal => tracing::error!(target: "onnxruntime", category, location, message),
+    }
 }

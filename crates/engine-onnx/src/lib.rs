@@ -9,7 +9,6 @@ mod contract;
 mod engine;
 mod error;
 mod locate;
-mod log;
 mod marks;
 mod memory;
 mod priority;

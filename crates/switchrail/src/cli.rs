@@ -1,7 +1,8 @@
 //! The operator's commands: what is, what was, what would be, and the orders. Most ask the gateway's admin API;
 //! `check`, `doctor` and some forms of the others work without one.
 //!
-//! Exit codes: 0 done, 1 refused or failed, 2 not understood (clap's own).
+//! Exit codes: 0 done, 1 refused or failed, 2 not understood (clap's own); `rollout status --watch` tells by 3 and 4 how
+//! the rollout ended.
 //!
 //! Reading order: `gateway` (asking the admin API), `answers` (what it answers), `words` (figures as people read
 //! them), then a module for each command.
@@ -9,10 +10,12 @@
 mod answers;
 mod check;
 mod doctor;
+mod experiment;
 mod explain;
 mod gateway;
 mod history;
 mod order;
+mod rollout;
 mod status;
 mod words;
 
@@ -38,6 +41,12 @@ pub enum Command {
     Rollback(order::RollbackArguments),
     /// Lets a quarantined version back
     Release(order::ReleaseArguments),
+    /// The life of a version by a policy: start, watch, approve, pause, abort; and what can be known before and after
+    #[command(subcommand)]
+    Rollout(rollout::Command),
+    /// A/B tests: what their numbers say, and how long one would take
+    #[command(subcommand)]
+    Experiment(experiment::Command),
     /// Says which version a request would get, and why
     Explain(explain::ExplainArguments),
     /// Says what an edit of routing.toml would change
@@ -103,6 +112,31 @@ enum CliError {
     /// The file routes no such model.
     #[error(transparent)]
     Unroutable(#[from] control_config::Unroutable),
+    /// Recorded outcomes that cannot be used.
+    #[error("{}:{line}: {reason}", .path.display())]
+    Outcomes {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There is nothing to replay.
+    #[error("{}: there is no outcome in it; record some with [record] outcomes = true in gateway.toml", .0.display())]
+    NoOutcomes(PathBuf),
+    /// What is to be calculated cannot be.
+    #[error(transparent)]
+    Power(#[from] control_admin::power::PowerError),
+    /// What is to be planned cannot be.
+    #[error(transparent)]
+    Plan(#[from] control_admin::plan::PlanError),
+    /// What is to be replayed cannot be.
+    #[error(transparent)]
+    Replay(#[from] control_rollout::RolloutError),
+    /// Flags that do not go together.
+    #[error("{0}")]
+    Flags(&'static str),
     /// A name that is none.
     #[error(transparent)]
     Name(#[from] base_types::NameError),
@@ -123,6 +157,8 @@ pub fn run(command: Command) -> ExitCode {
         Command::Promote(arguments) => order::promote(&arguments),
         Command::Rollback(arguments) => order::rollback(&arguments),
         Command::Release(arguments) => order::release(&arguments),
+        Command::Rollout(command) => rollout::run(&command),
+        Command::Experiment(command) => experiment::run(&command),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Diff(arguments) => check::diff(&arguments),
         Command::Check(arguments) => check::check(&arguments),

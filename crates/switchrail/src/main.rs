@@ -7,8 +7,8 @@ mod edge_options;
 mod io_workers;
 mod loader;
 mod logging;
-mod serve;
 mod records;
+mod serve;
 mod settings;
 
 use std::process::ExitCode;

@@ -88,8 +88,8 @@ fn in_time(plan: &Plan, part: &mut Part) -> Result<(), RolloutError> {
     for fault_rate in CANDIDATES.into_iter().filter(|rate| *rate >= 0.01) {
         let name = format!("detection-{}", as_percent(fault_rate).replace(" %", ""));
         let mut table = Table::new(&name, &["rule", "1 rps", "10 rps", "100 rps", "1,000 rps"]);
-        let mut row = |label: String, cells: [Cell; 4]| {
-            if let Cell::Found { faults: Some(faults), .. } = &cells[2] {
+        let mut row = |label: String, cells: [Cell; 4], is_plotted: bool| {
+            if let (true, Cell::Found { faults: Some(faults), .. }) = (is_plotted, &cells[2]) {
                 add_point(&mut failed_at_100, &label, (fault_rate, faults.mean));
             }
             table.row(label, cells.to_vec());
@@ -105,10 +105,11 @@ fn in_time(plan: &Plan, part: &mut Part) -> Result<(), RolloutError> {
             });
         }
         if let Ok(cells) = <[Cell; 4]>::try_from(ours) {
-            row("**Switchrail**".to_owned(), cells);
+            row("**Switchrail**".to_owned(), cells, true);
         }
         for peer in Peer::ALL {
-            row(peer.name(), TRAFFIC.map(|per_second| of_peer(plan, &peer, fault_rate, per_second)));
+            let cells = TRAFFIC.map(|per_second| of_peer(plan, &peer, fault_rate, per_second));
+            row(peer.name(), cells, peer.is_plotted());
         }
         part.tables.push(table);
     }

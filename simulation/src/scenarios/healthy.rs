@@ -40,7 +40,7 @@ fn compare(plan: &Plan, fault_rate: f64, part: &mut Part) -> Result<(), RolloutE
     let mut curves = Vec::new();
     for peer in Peer::ALL {
         let rates = TRAFFIC.map(|per_second| of_peer(plan, &peer, fault_rate, per_second));
-        curves.push(curve(peer.name(), &rates));
+        curves.extend(peer.is_plotted().then(|| curve(peer.name(), &rates)));
         table.row(peer.name(), rates.map(Cell::Rate).to_vec());
     }
     let guardrail = Guardrail::default();

@@ -40,7 +40,7 @@ pub fn simulate(plan: &Plan) -> Result<Part, RolloutError> {
             let out = plan.runs(&format!("poisoned {part}"), 5_000, |chance| is_out(chance, part, knowing));
             let rate = Rate::of(out.into_iter().collect::<Result<Vec<_>, RolloutError>>()?.into_iter());
             if knowing != Knowing::Plain {
-                let what = format!("false rollbacks by one bad client of {}, {knowing:?}", as_percent(part));
+                let what = format!("false rollbacks by one bad client of {}, {}", as_percent(part), knowing.cure());
                 claims.push(Claim::of_rate(what, rate, Guardrail::default().alpha));
             }
             cells.push(Cell::Rate(rate));
@@ -48,6 +48,17 @@ pub fn simulate(plan: &Plan) -> Result<Part, RolloutError> {
         table.row(as_percent(part), cells);
     }
     Ok(Part { tables: vec![table], claims, ..Part::default() })
+}
+
+impl Knowing {
+    /// In words.
+    fn cure(self) -> &'static str {
+        match self {
+            Self::Plain => "every fault counted",
+            Self::Key => "one fault counted for each key",
+            Self::Fallback => "with fallback",
+        }
+    }
 }
 
 fn is_out(chance: &mut Chance, part: f64, knowing: Knowing) -> Result<bool, RolloutError> {

@@ -2,7 +2,7 @@
 
 use control_rollout::{Guardrail, RolloutError};
 
-use super::{Part, alarms, at_the_border};
+use super::{Part, alarms, as_percent, at_the_border};
 use crate::chance::Chance;
 use crate::report::{Cell, Claim, Table};
 use crate::runs::{Plan, Rate};
@@ -69,7 +69,11 @@ pub fn simulate(plan: &Plan) -> Result<Part, RolloutError> {
         let found = found.into_iter().collect::<Result<Vec<_>, _>>()?;
         for (i, alpha) in ALPHAS.into_iter().enumerate() {
             let rate = Rate::of(found.iter().map(|has_alarmed| has_alarmed[i]));
-            claims.push(Claim::of_rate(format!("false rollbacks, share {name}, alpha {alpha}"), rate, alpha));
+            claims.push(Claim::of_rate(
+                format!("false rollbacks, share {name}, alpha {}", as_percent(alpha)),
+                rate,
+                alpha,
+            ));
             cells.push(Cell::Rate(rate));
         }
         table.row(name, cells);

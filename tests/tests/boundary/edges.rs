@@ -153,7 +153,7 @@ fn a_body_that_is_too_slow_is_told_so_on_every_wire() {
     let calls = Calls::new(gateway.addresses().grpc);
     let never = tokio_stream::pending::<ModelInferRequest>();
     let path = "/inference.GRPCInferenceService/ModelInfer";
-    let status = calls.stream::<_, ModelInferResponse>(path, never, &[]).err().expect("no message came");
+    let status = calls.stream::<_, ModelInferResponse>(path, never, &[]).expect_err("no message came");
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
     assert_eq!(status.metadata().get("switchrail-code").unwrap(), "body_too_slow");
 }
@@ -205,9 +205,9 @@ fn inputs_that_fail_a_version_do_not_fill_the_log() {
     let n_seconds = began.elapsed().as_secs() as usize + 1;
     let log = gateway.log();
     let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
-    // One of each version a second; and what the runtime itself says of a run that fails.
+    // One of each version a second, and nothing else: the runtime itself says nothing about runs that fail.
     assert!((2..=2 * n_seconds).contains(&lines("code=\"version_fault\"")), "{n_seconds} s: {log}");
-    assert!((1..=10 * n_seconds).contains(&lines("onnxruntime")), "{n_seconds} s: {log}");
+    assert!(lines("") <= 10 + 2 * n_seconds, "{n_seconds} s: {log}");
 }
 
 #[test]

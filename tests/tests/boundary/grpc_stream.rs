@@ -73,7 +73,8 @@ fn answers_come_in_the_order_of_requests_and_errors_inside() {
         assert_eq!((answer.id, answer.model_version.as_str()), (n.to_string(), "1"));
         let last = answer.parameters["triton_final_response"].parameter_choice.clone();
         assert_eq!(last, Some(ParameterChoice::BoolParam(true)));
-        let Some(ParameterChoice::StringParam(id)) = &answer.parameters["switchrail_prediction_id"].parameter_choice else {
+        let Some(ParameterChoice::StringParam(id)) = &answer.parameters["switchrail_prediction_id"].parameter_choice
+        else {
             panic!("every answer has an id of its own: {:?}", answer.parameters);
         };
         assert!(id.len() == 48 && predictions.insert(id.clone()), "{id}");

@@ -13,6 +13,7 @@ use super::totals::ArmTotals;
 #[repr(align(128))]
 pub(super) struct ArmCounters {
     assigned: AtomicU64,
+    keyed: AtomicU64,
     ok: AtomicU64,
     faults: AtomicU64,
     poisoned: AtomicU64,
@@ -23,8 +24,11 @@ pub(super) struct ArmCounters {
 }
 
 impl ArmCounters {
-    pub(super) fn count_assigned(&self) {
+    pub(super) fn count_assigned(&self, is_keyed: bool) {
         self.assigned.fetch_add(1, Ordering::Relaxed);
+        if is_keyed {
+            self.keyed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn count_ok(&self, took: Duration, bounds: &[Duration]) {
@@ -63,6 +67,7 @@ impl ArmCounters {
         let ok = read(&self.ok);
         ArmTotals {
             plan,
+            keyed: read(&self.keyed),
             assigned: read(&self.assigned),
             ok,
             faults,

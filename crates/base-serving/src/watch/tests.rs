@@ -125,7 +125,7 @@ fn only_what_is_drawn_at_random_has_an_arm() {
 fn slow_answers_and_those_who_left_waiting_are_slow() {
     let (watch, ms) = (Watch::new(plan()), Duration::from_millis);
     let end = |class, took| watch.attempted(1, &outcome(class, Reason::Split, took), Rerun::None);
-    (0..10).for_each(|_| watch.assigned(1));
+    (0..10).for_each(|_| watch.assigned(1, false));
     for took in [1, 10, 11, 100, 101] {
         end(OutcomeClass::Ok, ms(took));
     }
@@ -153,7 +153,7 @@ fn what_is_beyond_the_bounds_of_a_watch_is_dropped_or_shares_the_last_place() {
     many.latency_bounds = vec![Duration::ZERO; 9];
     let watch = Watch::new(many);
     assert_eq!((watch.plan().arms.len(), watch.plan().latency_bounds.len()), (ARMS_MAX, LATENCY_BOUNDS_MAX));
-    watch.assigned(ARMS_MAX);
+    watch.assigned(ARMS_MAX, true);
     watch.binned(0, 3);
     watch.binned(0, 31);
     watch.binned(0, usize::MAX);
@@ -211,7 +211,7 @@ fn counts_of_many_threads_add_up() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..1000 {
-                    watch.assigned(0);
+                    watch.assigned(0, true);
                     watch.attempted(0, &ok, Rerun::None);
                     let now = &watch.totals().arms[0];
                     assert!(now.slow[0] <= now.ok, "no part is larger than the whole");

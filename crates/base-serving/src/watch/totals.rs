@@ -22,6 +22,8 @@ pub struct ArmTotals {
     pub plan: ArmPlan,
     /// Requests that fell to it and were tried, the ones still under way included.
     pub assigned: u64,
+    /// Of those, requests drawn by a sticky key: they are not independent of others with the same key.
+    pub keyed: u64,
     /// Good answers.
     pub ok: u64,
     /// Faults of its version. A request that stable answered in its place is counted here, and not at stable.

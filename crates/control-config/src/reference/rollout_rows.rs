@@ -347,6 +347,13 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         EXPERIMENT,
+        "tolerance",
+        "0 to 0.5",
+        "0.005",
+        "Differences up to here count as none, in units of `primary`: 0.005 is half a percentage point. With 0 there is always a difference to look for.",
+    ),
+    row(
+        EXPERIMENT,
         "allocation",
         "`\"fixed\"` or table",
         "\"fixed\"",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use base_routing::{EXPERIMENTS_MAX, Experiment};
 use base_types::ModelName;
+use control_rollout::experiment::Primary;
 
 use super::duration::duration_text;
 use super::guardrail::word;
@@ -36,25 +37,15 @@ pub struct ExperimentBlock {
     pub slower_than_seconds: Option<f64>,
     /// Probability with which arms that are equal may be told apart, however often one looks; in (0, 0.5].
     pub alpha: f64,
+    /// Differences up to here count as none, in units of the measure: 0.01 is one percentage point, or a hundredth of
+    /// the loss; 0: there is always a difference to look for. In [0, 0.5].
+    pub tolerance: f64,
     /// How its units are divided between the arms as time goes by.
     pub allocation: Allocation,
     /// What follows when no arm is shown to be better.
     pub on_equal: OnEqual,
     /// It is over after so long.
     pub max_duration: Duration,
-}
-
-/// What an experiment is decided by. Less is better in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Primary {
-    /// How often a version faults.
-    Errors,
-    /// How often it is slow.
-    Latency,
-    /// How often labels show it to be wrong.
-    Mistakes,
-    /// The mean loss that feedback reports.
-    Loss,
 }
 
 /// How the units of an experiment are divided between its arms.
@@ -78,21 +69,6 @@ pub enum OnEqual {
     KeepStable,
     /// A person decides.
     Ask,
-}
-
-impl Primary {
-    /// Everything an experiment can be decided by.
-    pub const ALL: [Self; 4] = [Self::Errors, Self::Latency, Self::Mistakes, Self::Loss];
-
-    /// The word used in configuration, API and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Errors => "errors",
-            Self::Latency => "latency",
-            Self::Mistakes => "mistakes",
-            Self::Loss => "loss",
-        }
-    }
 }
 
 const ON_EQUAL: [(&str, OnEqual); 2] = [("keep_stable", OnEqual::KeepStable), ("ask", OnEqual::Ask)];

@@ -172,9 +172,20 @@ fn policy<'a>(mut section: Section<'a>, base: &Guardrail, report: &mut Report<'_
         problem.field.starts_with("guardrail.") || (!has_all_steps && problem.field.starts_with("steps"))
     };
     let problems = policy.problems().into_iter().filter(|problem| !is_told(problem));
-    let problems = problems.map(|problem| (places.find(&problem.field).cloned(), problem));
-    let problems = problems.map(|(place, problem)| (problem, place)).collect();
-    (policy, problems)
+    let problems = problems.map(|problem| {
+        let place = places.find(&problem.field).cloned();
+        (as_written(problem, place.as_ref()), place)
+    });
+    (policy, problems.collect())
+}
+
+/// A share stands under the word of its step.
+fn as_written(mut problem: PolicyProblem, place: Option<&Item<'_>>) -> PolicyProblem {
+    let word = place.and_then(|item| item.path.rsplit('.').next());
+    if let (Some(step), Some(word)) = (problem.field.strip_suffix(".share"), word) {
+        problem.field = format!("{step}.{word}");
+    }
+    problem
 }
 
 fn freeze_after<'a>(parent: &mut Section<'a>, policy: &mut Policy, places: &mut Places<'a>, report: &mut Report<'_>) {

@@ -160,8 +160,11 @@ fn check_start(
         let why = entry.reason.as_ref().map_or("it could not be loaded", |(_, text)| text);
         return refuse("version_not_ready", format!("{id} is not ready: {why}"));
     }
-    let is_split = state.rollout(name).is_none() && state.models.get(name).is_some_and(|m| !m.trials.is_empty());
-    if is_split {
+    // Versions that only an experiment, or a rule, sends requests to are in nobody's way.
+    let route = state.models.get(name).and_then(|m| m.route.as_ref());
+    let takes_share = |arm: &base_routing::Arm| arm.version != stable && arm.weight > 0.0 && !arm.is_redirected;
+    let is_split = route.is_some_and(|route| route.split.arms().iter().any(takes_share));
+    if is_split && state.rollout(name).is_none() {
         let text = format!("{name} has a version under trial already: promote it or roll it back first");
         return refuse("several_candidates", text);
     }

@@ -8,28 +8,27 @@ use control_rollout::experiment::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::experiment::Running;
+use crate::experiment::{Running, Shown};
 
 /// An experiment with its report.
-pub(crate) fn of(name: &str, model: &str, running: &Running) -> Value {
-    let report = running.report();
-    let mut value = report_json(name, running, &report);
+pub(crate) fn of(shown: &Shown) -> Value {
+    let mut value = report_json(shown, &shown.report());
     if let Some(fields) = value.as_object_mut() {
-        fields.insert("model".into(), model.into());
-        fields.insert("status".into(), if running.is_over { "over" } else { "running" }.into());
+        fields.insert("status".into(), if shown.is_over { "over" } else { "running" }.into());
     }
     value
 }
 
 /// What an experiment's numbers say.
-pub(crate) fn report_json(name: &str, running: &Running, report: &Report) -> Value {
+pub(crate) fn report_json(shown: &Shown, report: &Report) -> Value {
     let names: Vec<&str> = report.arms.iter().map(|arm| &*arm.name).collect();
     let name_of = |at: usize| names.get(at).copied().unwrap_or_default();
     json!({
-        "experiment": name,
-        "layer": &*running.block.routing.layer,
-        "units": [running.block.routing.from, running.block.routing.to],
-        "since_unix_ms": running.since_unix_ms,
+        "experiment": &*shown.name,
+        "model": shown.model.as_str(),
+        "layer": &*shown.block.routing.layer,
+        "units": [shown.block.routing.from, shown.block.routing.to],
+        "since_unix_ms": shown.since_unix_ms,
         "sentence": report.sentence,
         "verdict": verdict(&report.verdict, &name_of),
         "primary": report.primary.as_str(),

@@ -153,11 +153,12 @@ fn the_text_reads_like_a_report() {
         crate::plan::Step { kind: StepKind::Pause { approval: "ml-oncall".into() }, ..policy.steps[0].clone() },
     );
     let text = whole(&policy, &with_latency(), 42.0).to_string();
-    println!("{text}");
     for part in [
         "At today's 42 requests a second:",
         "a share of 5 %: an error rate of 100 % is found after about 3 requests (",
-        "a latency of 1.5 times stable's is found after about ",
+        "; a latency of 2 times stable's is found after about ",
+        ", 50 % after ",
+        ", 1.5 times after ",
         "The proof on errors needs 348 good requests, about ",
         "not counted: step 5 waits for ml-oncall.",
         "A healthy candidate is convicted with a chance of at most 0.1 % (",

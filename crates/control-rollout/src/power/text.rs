@@ -1,6 +1,7 @@
 //! What a rollout can be expected to find, as people read it.
 
 use std::fmt;
+use std::mem::discriminant;
 
 use crate::plan::ProofOf;
 use crate::power::{Harm, HarmPower, Power, ProofPower, StepPower};
@@ -44,9 +45,26 @@ impl fmt::Display for StepPower {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = if self.is_shadow { "copies of" } else { "a share of" };
         write!(f, "Step {}, {what} {}: ", self.index + 1, percent(self.share))?;
-        let harms: Vec<_> = self.harms.iter().map(HarmPower::to_string).collect();
-        let harms = if harms.is_empty() { "no rule judges it".to_owned() } else { harms.join(", ") };
-        write!(f, "{harms}.")?;
+        if self.harms.is_empty() {
+            write!(f, "no rule judges it")?;
+        }
+        for (at, harm) in self.harms.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|at| self.harms.get(at));
+            let is_first = before.is_none_or(|before| discriminant(&before.harm) != discriminant(&harm.harm));
+            write!(
+                f,
+                "{}",
+                if at == 0 {
+                    ""
+                } else if is_first {
+                    "; "
+                } else {
+                    ", "
+                }
+            )?;
+            write_harm(f, harm, is_first)?;
+        }
+        write!(f, ".")?;
         for proof in &self.proofs {
             write!(f, " {proof}.")?;
         }
@@ -57,17 +75,28 @@ impl fmt::Display for StepPower {
     }
 }
 
-impl fmt::Display for HarmPower {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let harm = self.harm;
-        let Some((requests, seconds)) = self.mean.zip(self.seconds) else {
-            return write!(f, "{harm} is not found");
-        };
-        write!(f, "{harm} is found after about {} requests ({})", two_digits(requests), span(seconds))?;
-        if self.found < 0.995 {
-            write!(f, ", where it is found at all ({} of runs)", percent((self.found * 100.0).round() / 100.0))?;
+/// One harm; of several of a kind the first in full, the others short.
+fn write_harm(f: &mut fmt::Formatter<'_>, power: &HarmPower, is_first: bool) -> fmt::Result {
+    let harm = if is_first { power.harm.to_string() } else { power.harm.size() };
+    let (is, requests_word) = if is_first { ("is ", " requests") } else { ("", "") };
+    let Some((requests, seconds)) = power.mean.zip(power.seconds) else {
+        return write!(f, "{harm} {is}not found");
+    };
+    let (requests, seconds) = (two_digits(requests), span(seconds));
+    let found = if is_first { "found after about" } else { "after" };
+    write!(f, "{harm} {is}{found} {requests}{requests_word} ({seconds})")?;
+    if power.found < 0.995 {
+        write!(f, " in {} of runs", percent((power.found * 100.0).round() / 100.0))?;
+    }
+    Ok(())
+}
+
+impl Harm {
+    fn size(self) -> String {
+        match self {
+            Self::Errors(rate) | Self::Disagreement(rate) => percent(rate),
+            Self::Latency(factor) => format!("{} times", plain(factor)),
         }
-        Ok(())
     }
 }
 

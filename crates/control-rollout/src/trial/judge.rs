@@ -34,6 +34,16 @@ impl Trial {
         Judged { findings, is_stable_ill, is_stable_slow }
     }
 
+    /// Whether stable is over a limit whose rule could have stopped the rollout.
+    pub(super) fn is_held(&self) -> bool {
+        let findings = self.findings();
+        let is_over = |rule: Rule, is_both_over: bool| {
+            let is_stopping = matches!(self.guardrail.on_failure_of(rule), OnFailure::RollBack | OnFailure::Pause);
+            is_stopping && (is_both_over || findings.get(rule).is_some_and(|evidence| evidence.is_tripped))
+        };
+        is_over(Rule::StableLimit, self.is_shared_incident) || is_over(Rule::StableLatency, self.is_latency_incident)
+    }
+
     /// What the sum of the rules says, and the rules on errors.
     pub(super) fn verdict_on_errors(&self, judged: &Judged, share: Option<f64>) -> Verdict {
         let Judged { findings, is_stable_ill, is_stable_slow } = judged;

@@ -148,6 +148,71 @@ pub(super) struct Verdict {
     pub(super) window_seconds: Option<f64>,
 }
 
+/// `GET /v1/models/{model}/rollout`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Rollout {
+    pub(super) model: String,
+    pub(super) number: u32,
+    pub(super) candidate: u64,
+    pub(super) stable: u64,
+    pub(super) policy: String,
+    pub(super) status: String,
+    pub(super) standstill: Option<String>,
+    pub(super) steps: Vec<Step>,
+    pub(super) share: f64,
+    pub(super) shadow_share: f64,
+    pub(super) started_unix_ms: u64,
+    pub(super) status_since_unix_ms: u64,
+    pub(super) actor: String,
+    pub(super) note: String,
+    pub(super) next: Option<u64>,
+    pub(super) waits_for: Option<String>,
+    pub(super) step_left_ms: Option<u64>,
+    pub(super) whole_left_ms: Option<u64>,
+    pub(super) requests_per_second: Option<f64>,
+    pub(super) n_requests: u64,
+    pub(super) n_shadowed: u64,
+    pub(super) rules: Vec<RolloutRule>,
+    pub(super) evidence: Option<RolloutEvidence>,
+}
+
+/// One step of a rollout.
+#[derive(Debug, Deserialize)]
+pub(super) struct Step {
+    pub(super) name: String,
+    pub(super) state: String,
+}
+
+/// One rule of a rollout against its threshold.
+#[derive(Debug, Deserialize)]
+pub(super) struct RolloutRule {
+    pub(super) rule: String,
+    pub(super) counts: String,
+    pub(super) log_e: Option<f64>,
+    pub(super) threshold: Option<f64>,
+    pub(super) tripped: bool,
+    pub(super) on_failure: String,
+}
+
+/// What of a rollout's evidence is shown beside its rules.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RolloutEvidence {
+    pub(super) all_rules: Sum,
+    pub(super) proofs: Vec<RolloutProof>,
+}
+
+/// One proof of a rollout.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RolloutProof {
+    pub(super) of: String,
+    pub(super) log_e: Option<f64>,
+    pub(super) threshold: Option<f64>,
+    pub(super) proven: bool,
+    pub(super) clean_requests_needed: u64,
+}
+
 /// A row of `GET /v1/history`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Row {

@@ -8,7 +8,7 @@ use control_admin::Token;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::Agent;
-use ureq::http::{Response, header};
+use ureq::http::{Response, StatusCode, header};
 
 use super::CliError;
 
@@ -63,6 +63,19 @@ impl GatewayArguments {
 impl Gateway {
     /// Asks for what stands at a path.
     pub(super) fn get(&self, path: &str, query: &[(&str, String)]) -> Result<Value, CliError> {
+        self.read(self.ask(path, query))
+    }
+
+    /// Asks for a text that stands at a path.
+    pub(super) fn get_text(&self, path: &str, query: &[(&str, String)]) -> Result<String, CliError> {
+        let (status, body) = self.receive(self.ask(path, query))?;
+        if status.is_success() {
+            return Ok(String::from_utf8_lossy(&body).into_owned());
+        }
+        Err(self.refused(status, &body))
+    }
+
+    fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<Response<ureq::Body>, ureq::Error> {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         for (name, value) in query {
             request = request.query(name, value);
@@ -70,7 +83,7 @@ impl Gateway {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token.authorization());
         }
-        self.read(request.call())
+        request.call()
     }
 
     /// Sends JSON.
@@ -98,6 +111,15 @@ impl Gateway {
     }
 
     fn read(&self, response: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, CliError> {
+        let (status, body) = self.receive(response)?;
+        if !status.is_success() {
+            return Err(self.refused(status, &body));
+        }
+        serde_json::from_slice(&body).map_err(|_| self.no_json(status))
+    }
+
+    /// An answer's status and body, whatever they say.
+    fn receive(&self, response: Result<Response<ureq::Body>, ureq::Error>) -> Result<(StatusCode, Vec<u8>), CliError> {
         let address = self.base.clone();
         let mut response = match response {
             Ok(response) => response,
@@ -107,20 +129,23 @@ impl Gateway {
             Err(ureq::Error::Io(error)) => return Err(CliError::Unreachable { address, reason: error.to_string() }),
             Err(error) => return Err(CliError::Unreachable { address, reason: error.to_string() }),
         };
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-        let body =
-            body.map_err(|error| CliError::Unreachable { address: address.clone(), reason: error.to_string() })?;
         let status = response.status();
-        let Ok(value) = serde_json::from_slice::<Value>(&body) else {
-            return Err(CliError::Foreign { address, reason: format!("status {status}, and no JSON") });
-        };
-        if status.is_success() {
-            return Ok(value);
-        }
+        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+        let body = body.map_err(|error| CliError::Unreachable { address, reason: error.to_string() })?;
+        Ok((status, body))
+    }
+
+    /// What a refusal says.
+    fn refused(&self, status: StatusCode, body: &[u8]) -> CliError {
+        let Ok(value) = serde_json::from_slice::<Value>(body) else { return self.no_json(status) };
         match (value["error"].as_str(), value["code"].as_str()) {
-            (Some(error), Some(code)) => Err(CliError::Refused { code: code.to_owned(), error: error.to_owned() }),
-            _ => Err(CliError::Foreign { address, reason: format!("status {status}") }),
+            (Some(error), Some(code)) => CliError::Refused { code: code.to_owned(), error: error.to_owned() },
+            _ => CliError::Foreign { address: self.base.clone(), reason: format!("status {status}") },
         }
+    }
+
+    fn no_json(&self, status: StatusCode) -> CliError {
+        CliError::Foreign { address: self.base.clone(), reason: format!("status {status}, and no JSON") }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Finished, print, print_json};
 
 /// What every order takes.
 #[derive(Debug, Args)]
-struct OrderArguments {
+pub(super) struct OrderArguments {
     /// Why; recorded in the history
     #[arg(long)]
     reason: Option<String>,
@@ -117,7 +117,8 @@ pub(super) fn release(arguments: &ReleaseArguments) -> Finished {
     carry_out(&arguments.model, "release", &body, &arguments.gateway)
 }
 
-fn send(model: &ModelName, operation: &str, body: Value, order: &OrderArguments) -> Finished {
+/// Sends an order with who gives it and why, and tells what came of it.
+pub(super) fn send(model: &ModelName, operation: &str, body: Value, order: &OrderArguments) -> Finished {
     let body = signed(body, order.reason.as_deref(), order.actor.as_deref());
     carry_out(model, operation, &body, &order.gateway)
 }

@@ -143,7 +143,7 @@ fn trial_lines(trial: &Trial, now_unix_ms: u64) -> String {
 }
 
 /// Columns as wide as what stands in them.
-fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
+pub(super) fn table<const N: usize>(rows: Vec<[String; N]>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {

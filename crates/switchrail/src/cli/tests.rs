@@ -45,6 +45,45 @@ fn arguments_are_understood_or_refused() {
     check("switchrail explain fraud --header a", false);
     check("switchrail explain fraud --header =b", false);
     check("switchrail explain fraud --routing f --admin localhost:1", false);
+    check("switchrail rollout start fraud 8", true);
+    check("switchrail rollout start fraud champion --policy cautious --force --reason why --actor ann", true);
+    check("switchrail rollout start fraud", false);
+    check("switchrail rollout start fraud 08", false);
+    check("switchrail rollout status fraud --watch", true);
+    check("switchrail rollout status fraud --watch --json --admin localhost:1", true);
+    check("switchrail rollout approve fraud --actor ann", true);
+    check("switchrail rollout pause", false);
+    check("switchrail rollout resume fraud --reason why", true);
+    check("switchrail rollout abort fraud --quarantine", true);
+    check("switchrail rollout promote fraud", true);
+    check("switchrail rollout promote fraud --force", false);
+    check("switchrail rollout promote fraud --force --reason why", true);
+    check("switchrail rollout confirm fraud", true);
+    check("switchrail rollout retry fraud", true);
+    check("switchrail rollout thaw fraud --reason why", true);
+    check("switchrail rollout report fraud --number 2 --json", true);
+    check("switchrail rollout report fraud --number last", false);
+    check("switchrail rollout power fraud --policy fast --rps 42 --stable-error-rate 0.1%", true);
+    check("switchrail rollout power fraud --latency-p50 5 --latency-p99 20", true);
+    check("switchrail rollout power fraud --latency-p50 5", false);
+    check("switchrail rollout power fraud --stable-error-rate 2", false);
+    check("switchrail rollout power fraud --routing f --admin localhost:1", false);
+    let replay = "switchrail rollout replay --outcomes a b --candidate 8 --stable 7 --routing f";
+    check(replay, true);
+    check(&format!("{replay} --model m --policy p --inject-faults 5% --from 2026-01-31 --runs 50 --json"), true);
+    check(&format!("{replay} --inject-latency 1.5 --seed 7"), true);
+    check(&format!("{replay} --inject-latency 0"), false);
+    check(&format!("{replay} --inject-faults 5"), false);
+    check(&format!("{replay} --from yesterday"), false);
+    check(&format!("{replay} --runs 0"), false);
+    check("switchrail rollout replay --outcomes a --candidate champion --stable 7 --routing f", false);
+    check("switchrail rollout replay --candidate 8 --stable 7 --routing f", false);
+    check("switchrail experiment list --json", true);
+    check("switchrail experiment report ranker", true);
+    check("switchrail experiment plan --rate 42 --baseline 0.05 --effect 0.01 --share 0.5,0.5 --days-max 60", true);
+    check("switchrail experiment plan --rate 42 --baseline 0.05 --effect -10% --measure loss --deviation 0.1", true);
+    check("switchrail experiment plan --rate 42 --baseline 0.05 --effect 0.01 --measure luck", false);
+    check("switchrail experiment plan --rate 42 --baseline 0.05", false);
     check("switchrail diff f --against g", true);
     check("switchrail check", false);
     check("switchrail check f g --gateway", true);
@@ -60,7 +99,10 @@ fn texts_of_others_cannot_steer_the_terminal() {
 #[test]
 fn the_reference_names_every_command_and_flag() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md")).unwrap();
-    for command in Program::command().get_subcommands() {
+    let program = Program::command();
+    let groups = program.get_subcommands();
+    // `rollout` and `experiment` have commands of their own.
+    for command in groups.clone().chain(groups.flat_map(clap::Command::get_subcommands)) {
         assert!(page.contains(command.get_name()), "docs/cli.md is to name {}", command.get_name());
         for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(page.contains(&format!("--{flag}")), "docs/cli.md is to name --{flag} of {}", command.get_name());

@@ -19,6 +19,7 @@ const ARMS_MAX: usize = 15;
 const HOLDOUT_MAX: f64 = 0.9;
 const SLOWER_THAN_MS_MAX: f64 = 3_600_000.0;
 const ALPHA: f64 = 0.01;
+const TOLERANCE: f64 = 0.005;
 const FLOOR: f64 = 0.05;
 const UPDATE: Duration = Duration::from_secs(30);
 const MAX_DURATION: Duration = Duration::from_secs(14 * 86_400);
@@ -44,9 +45,9 @@ pub(super) fn named<'a>(entry: &Entry<'a>, known: &Known<'_>, report: &mut Repor
     let layer = layer.unwrap_or_else(|| Some(model.as_str().into()))?;
     let (name, holdout) = (Arc::from(name.ok()?.as_str()), holdout.unwrap_or(Some(0.0))?);
     let routing = Experiment { name, layer, from: 0.0, to: 0.0, holdout, split };
-    let Terms { primary, slower_than_seconds, alpha, allocation, on_equal, max_duration } = terms;
+    let Terms { primary, slower_than_seconds, alpha, tolerance, allocation, on_equal, max_duration } = terms;
     let block =
-        ExperimentBlock { model, routing, primary, slower_than_seconds, alpha, allocation, on_equal, max_duration };
+        ExperimentBlock { model, routing, primary, slower_than_seconds, alpha, tolerance, allocation, on_equal, max_duration };
     Some(Claiming { block, claim, place })
 }
 
@@ -155,6 +156,7 @@ struct Terms {
     primary: Primary,
     slower_than_seconds: Option<f64>,
     alpha: f64,
+    tolerance: f64,
     allocation: Allocation,
     on_equal: OnEqual,
     max_duration: Duration,
@@ -167,11 +169,13 @@ fn terms(section: &mut Section<'_>, split: Option<&Split>, report: &mut Report<'
         primary: primary.unwrap_or(Primary::Errors),
         slower_than_seconds: slower_than(section, primary, report),
         alpha: ALPHA,
+        tolerance: TOLERANCE,
         allocation: Allocation::Fixed,
         on_equal: OnEqual::KeepStable,
         max_duration: MAX_DURATION,
     };
     put(&mut terms.alpha, section.take("alpha").and_then(|item| above_zero(&item, 0.5, report)));
+    put(&mut terms.tolerance, section.take("tolerance").and_then(|item| item.number_in(0.0..=0.5, report)));
     put(&mut terms.allocation, section.take("allocation").and_then(|item| allocation(&item, split, report)));
     put(&mut terms.on_equal, section.take("on_equal").and_then(|item| item.one_of(&ON_EQUAL, report)));
     put(&mut terms.max_duration, section.take("max_duration").and_then(|item| some_time(&item, report)));

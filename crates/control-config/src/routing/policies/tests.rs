@@ -225,7 +225,7 @@ fn a_proof_needs_its_rule_in_the_guardrail_that_judges() {
 #[test]
 fn a_text_that_is_no_policy_is_refused() {
     let refused = |text: &str| parse_policy(text).unwrap_err().to_string();
-    assert!(refused("steps = [{ weight = 2 }]").contains("policy:1:21: error[bad-policy]: steps[0].share: is 2"));
+    assert!(refused("steps = [{ weight = 2 }]").contains("policy:1:21: error[bad-policy]: steps[0].weight: is 2"));
     assert!(refused("stepps = []").contains("did you mean \"steps\"?"));
     assert!(refused("steps = [").contains("syntax"));
     assert_eq!(parse_policy("").unwrap(), Policy::default());

@@ -128,8 +128,10 @@ fn when_both_are_slow_nobody_is_blamed_unless_the_comparison_convicts() {
     // Stable recovers on paper first; the old slow answers must not turn against the candidate.
     let verdicts = trial.observe(&totals(timed(20, 100), timed(180, 100_000_000)));
     assert_eq!(said(&verdicts), [("shared_incident", Rule::Latency)]);
+    assert!(trial.is_incident());
     // Both have recovered.
     assert_eq!(trial.observe(&totals(timed(20, 100_000), timed(180, 100_000_000))), []);
+    assert!(!trial.is_incident());
 
     let mut guardrail = full();
     guardrail.latency_vs_stable.as_mut().unwrap().on_failure = OnFailure::RollBack;
@@ -144,6 +146,7 @@ fn a_slow_stable_is_ill_and_holds_the_rollout() {
     let mut trial = trial(&full());
     let verdicts = trial.observe(&totals(timed(0, 100), timed(180, 900)));
     assert_eq!(said(&verdicts), [("stable_ill", Rule::StableLatency)]);
+    assert!(trial.is_incident());
     let decision = decide(verdicts.into_iter().next().unwrap(), &full());
     assert_eq!(decision.as_str(), "hold");
     // Where slow answers would only be told, stable's stop nothing either.
@@ -152,6 +155,10 @@ fn a_slow_stable_is_ill_and_holds_the_rollout() {
     let mut trial = Trial::new(guardrail).unwrap();
     let verdicts = trial.observe(&totals(timed(0, 100), timed(180, 900)));
     assert_eq!(said(&verdicts), [("alert", Rule::StableLatency)]);
+    assert!(!trial.is_incident());
+    let mut observing = Trial::new(Guardrail { mode: Mode::Observe, ..full() }).unwrap();
+    observing.observe(&totals(timed(0, 100), timed(180, 900)));
+    assert!(!observing.is_incident());
 }
 
 #[test]

@@ -1,0 +1,161 @@
+//! `switchrail rollout status`, once or again and again until the rollout is over.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base_types::{Clock, ModelName, RolloutStatus, SystemClock};
+use clap::Args;
+use control_admin::time;
+use serde_json::Value;
+
+use super::screen::{Paint, line, page};
+use crate::cli::answers::Rollout;
+use crate::cli::gateway::{Gateway, GatewayArguments};
+use crate::cli::{CliError, Finished, print, print_json, printable, with_causes};
+
+/// How often the view is drawn anew.
+const REFRESH: Duration = Duration::from_secs(1);
+/// The exit code of a rollout that a rule ended.
+const ROLLED_BACK: u8 = 3;
+/// The exit code of a rollout that a person or another candidate ended.
+const ABORTED: u8 = 4;
+
+/// Arguments of `switchrail rollout status`.
+#[derive(Debug, Args)]
+pub struct StatusArguments {
+    /// The model
+    model: ModelName,
+    /// Show it every second until it is over; the exit code tells how it ended
+    #[arg(long)]
+    watch: bool,
+    #[command(flatten)]
+    gateway: GatewayArguments,
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &StatusArguments) -> Finished {
+    let gateway = arguments.gateway.gateway()?;
+    let path = format!("/v1/models/{}/rollout", arguments.model);
+    if arguments.watch {
+        let is_drawn = std::io::stdout().is_terminal();
+        return Watch { gateway, path, is_drawn, is_json: arguments.gateway.json, number: None, last: None }.run();
+    }
+    let answer = gateway.get(&path, &[])?;
+    if arguments.gateway.json {
+        print_json(&answer)?;
+    } else {
+        let rollout = gateway.read_as::<Rollout>(clean(answer))?;
+        print(&page(&rollout, SystemClock.unix_ms(), Paint::Plain))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A rollout being watched.
+struct Watch {
+    gateway: Gateway,
+    path: String,
+    /// Whether it is drawn on a terminal, in place.
+    is_drawn: bool,
+    is_json: bool,
+    /// Which rollout of the model.
+    number: Option<u32>,
+    /// What was said last, where only changes are.
+    last: Option<String>,
+}
+
+impl Watch {
+    fn run(mut self) -> Finished {
+        if self.is_drawn && !self.is_json {
+            // Once: later pages are written over the one before, so that nothing flickers.
+            draw("\x1b[2J")?;
+        }
+        loop {
+            match self.look() {
+                Ok(Some(code)) => return Ok(code),
+                Ok(None) => {}
+                // A gateway that restarts is worth watching.
+                Err(error @ CliError::Unreachable { .. }) => self.say(&with_causes(&error))?,
+                Err(error) => return Err(error),
+            }
+            std::thread::sleep(REFRESH);
+        }
+    }
+
+    /// Shows how it stands; the exit code, once it is over.
+    fn look(&mut self) -> Result<Option<ExitCode>, CliError> {
+        let answer = self.gateway.get(&self.path, &[])?;
+        let json = self.is_json.then(|| answer.clone());
+        let rollout = self.gateway.read_as::<Rollout>(clean(answer))?;
+        let watched = *self.number.get_or_insert(rollout.number);
+        if rollout.number != watched {
+            return self.ended_before(watched).map(Some);
+        }
+        match json {
+            Some(json) => print(&format!("{json}\n"))?,
+            None if self.is_drawn => {
+                let text = page(&rollout, SystemClock.unix_ms(), Paint::of_terminal());
+                draw(&in_place(&text))?;
+            }
+            None => self.say(&line(&rollout))?,
+        }
+        Ok(outcome(&rollout.status))
+    }
+
+    /// Another rollout has begun since the last look: how the one watched ended, its report says.
+    fn ended_before(&mut self, watched: u32) -> Finished {
+        let report = self.gateway.get(&format!("{}/report", self.path), &[("number", watched.to_string())])?;
+        let status = report["rollout"]["status"].as_str().unwrap_or_default().to_owned();
+        let why = report["rollout"]["why"].as_str().unwrap_or_default();
+        print(&format!("rollout {watched} is {status}: {why}; another has begun since\n"))?;
+        Ok(outcome(&status).unwrap_or(ExitCode::FAILURE))
+    }
+
+    /// Says a line, unless it is the one said last.
+    fn say(&mut self, text: &str) -> Result<(), CliError> {
+        if self.last.as_deref() != Some(text) {
+            print(&format!("{}  {text}\n", time::rfc3339(SystemClock.unix_ms())))?;
+            self.last = Some(text.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The exit code of a status; `None` while the rollout is under way.
+fn outcome(status: &str) -> Option<ExitCode> {
+    match RolloutStatus::parse(status)? {
+        RolloutStatus::Promoted => Some(ExitCode::SUCCESS),
+        RolloutStatus::RolledBack => Some(ROLLED_BACK.into()),
+        RolloutStatus::Aborted | RolloutStatus::Replaced => Some(ABORTED.into()),
+        RolloutStatus::Running
+        | RolloutStatus::AwaitingApproval
+        | RolloutStatus::Paused
+        | RolloutStatus::Held
+        | RolloutStatus::Baking => None,
+    }
+}
+
+/// A page written over the one before: from the top, each line cleared to its end, and what is below too.
+fn in_place(text: &str) -> String {
+    format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
+}
+
+/// Control sequences do not pass through `print`, which lets none through.
+fn draw(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Output)
+}
+
+/// The answer with nothing in its texts that could steer the terminal.
+fn clean(mut value: Value) -> Value {
+    match &mut value {
+        Value::String(text) => *text = printable(text).replace('\n', " "),
+        Value::Array(values) => values.iter_mut().for_each(|value| *value = clean(value.take())),
+        Value::Object(fields) => fields.values_mut().for_each(|value| *value = clean(value.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests;

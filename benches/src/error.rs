@@ -46,6 +46,9 @@ pub enum BenchError {
     /// The model could not be run in-process.
     #[error("the model does not run in-process: {0}")]
     Floor(String),
+    /// Parts of the gateway could not be run in-process.
+    #[error("a part of the gateway does not run in-process: {0}")]
+    InProcess(String),
     /// The gateway gave wrong answers, or none.
     #[error("the gateway did wrong: {0}")]
     Incorrect(String),

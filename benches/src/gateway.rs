@@ -150,6 +150,16 @@ impl Gateway {
         self.ask("POST", path, body.to_string().as_bytes())
     }
 
+    /// Everything it counts, as it is scraped.
+    pub fn metrics(&self) -> Result<String, BenchError> {
+        let address = self.server.address("metrics");
+        let mut request = Vec::new();
+        write_request(&mut request, "GET", "/metrics", &address, &[]);
+        let failed = || io_at("scrape the metrics");
+        let mut connection = Connection::open(&address).map_err(failed())?;
+        Ok(connection.exchange(&request).map_err(failed())?.text())
+    }
+
     /// Waits until a version is in a state.
     pub fn wait_state(&self, version: u64, state: &str) -> Result<(), BenchError> {
         let what = format!("version {version} is {state}");

@@ -3,6 +3,8 @@
 mod load;
 mod memory;
 mod rollback;
+mod rules;
+mod shadow;
 mod switch;
 mod tiny;
 mod wire;
@@ -12,6 +14,8 @@ use std::time::Duration;
 pub use load::load;
 pub use memory::memory;
 pub use rollback::rollback;
+pub use rules::rules;
+pub use shadow::shadow;
 pub use switch::switch;
 pub use tiny::tiny;
 pub use wire::wire;

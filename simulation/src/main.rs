@@ -59,6 +59,9 @@ struct Arguments {
     /// Simulate nothing; make page and plots of the stored results.
     #[arg(long, conflicts_with = "check")]
     render: bool,
+    /// Ask only this question, and put its figures in the place of the stored ones; may be repeated.
+    #[arg(long, value_name = "QUESTION", conflicts_with_all = ["render", "check"])]
+    only: Vec<String>,
     /// The root of the checkout.
     #[arg(long)]
     root: PathBuf,
@@ -115,10 +118,12 @@ fn run(arguments: &Arguments) -> Result<(), SimulationError> {
     if arguments.render {
         return write(&arguments.root, &stored(&arguments.root)?);
     }
-    let plan = Plan { seed: arguments.seed, divisor: if arguments.quick { QUICK_DIVISOR } else { 1 } };
-    let found = scenarios::all(&plan)?;
-    let results = Results {
-        seed: arguments.seed,
+    // Figures that are put among stored ones come from the same chance.
+    let seed = if arguments.only.is_empty() { arguments.seed } else { stored(&arguments.root)?.seed };
+    let plan = Plan { seed, divisor: if arguments.quick { QUICK_DIVISOR } else { 1 } };
+    let found = scenarios::ask(&plan, &arguments.only)?;
+    let mut results = Results {
+        seed,
         is_quick: arguments.quick,
         commit: arguments.commit.clone(),
         tables: found.tables,
@@ -132,6 +137,9 @@ fn run(arguments: &Arguments) -> Result<(), SimulationError> {
         results.tables.iter().for_each(|table| println!("## {}\n\n{}", table.name, table.markdown()));
         judge(&results.claims, "found")
     } else {
+        if !arguments.only.is_empty() {
+            results = stored(&arguments.root)?.with(results);
+        }
         write(&arguments.root, &results)?;
         judge(&results.claims, "found")
     }

@@ -104,6 +104,25 @@ pub struct Curve {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Results {
+    /// With the parts of other results in the place of its own; what is new comes last. It is of the other's commit.
+    pub fn with(mut self, other: Self) -> Self {
+        replace(&mut self.tables, other.tables, |one, other| one.name == other.name);
+        replace(&mut self.claims, other.claims, |one, other| one.what == other.what);
+        replace(&mut self.plots, other.plots, |one, other| one.name == other.name);
+        Self { commit: other.commit, ..self }
+    }
+}
+
+fn replace<T>(stored: &mut Vec<T>, found: Vec<T>, is_same: impl Fn(&T, &T) -> bool) {
+    for new in found {
+        match stored.iter_mut().find(|old| is_same(old, &new)) {
+            Some(old) => *old = new,
+            None => stored.push(new),
+        }
+    }
+}
+
 impl Claim {
     /// Of a rate that must stay within `alpha` and three standard errors.
     pub fn of_rate(what: impl Into<String>, rate: Rate, alpha: f64) -> Self {

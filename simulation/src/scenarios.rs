@@ -43,25 +43,28 @@ pub struct Part {
 /// A question.
 type Scenario = fn(&Plan) -> Result<Part, RolloutError>;
 
-/// Asks all questions.
-pub fn all(plan: &Plan) -> Result<Part, RolloutError> {
-    const ALL: [(&str, Scenario); 13] = [
-        ("healthy", healthy::simulate),
-        ("detection", detection::simulate),
-        ("ramp", ramp::simulate),
-        ("late", late::simulate),
-        ("poisoned", poisoned::simulate),
-        ("incident", incident::simulate),
-        ("weights", weights::simulate),
-        ("proof", proof::simulate),
-        ("latency", latency::simulate),
-        ("outputs", outputs::simulate),
-        ("feedback", feedback::simulate),
-        ("steady", steady::simulate),
-        ("armed", armed::simulate),
-    ];
+/// The questions, by the names `--only` knows.
+const ALL: [(&str, Scenario); 13] = [
+    ("healthy", healthy::simulate),
+    ("detection", detection::simulate),
+    ("ramp", ramp::simulate),
+    ("late", late::simulate),
+    ("poisoned", poisoned::simulate),
+    ("incident", incident::simulate),
+    ("weights", weights::simulate),
+    ("proof", proof::simulate),
+    ("latency", latency::simulate),
+    ("outputs", outputs::simulate),
+    ("feedback", feedback::simulate),
+    ("steady", steady::simulate),
+    ("armed", armed::simulate),
+];
+
+/// Asks all questions, or only those named; a name that is none asks nothing.
+pub fn ask(plan: &Plan, only: &[String]) -> Result<Part, RolloutError> {
+    let is_asked = |name: &str| only.is_empty() || only.iter().any(|asked| asked == name);
     let mut sum = Part::default();
-    for (name, scenario) in ALL {
+    for (name, scenario) in ALL.into_iter().filter(|(name, _)| is_asked(name)) {
         let began = std::time::Instant::now();
         let part = scenario(plan)?;
         eprintln!("{name}: {:.1} s", began.elapsed().as_secs_f64());
@@ -98,10 +101,4 @@ pub fn alarms<const N: usize>(
 pub fn as_percent(probability: f64) -> String {
     // Rounded, because ten times 0.1 is not quite 1 to a machine.
     format!("{} %", (probability * 1e7).round() / 1e5)
-}
-
-/// One question alone, the quickest.
-#[cfg(test)]
-pub fn proof_only(plan: &Plan) -> Result<Part, RolloutError> {
-    proof::simulate(plan)
 }

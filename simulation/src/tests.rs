@@ -18,7 +18,8 @@ fn a_stored_figure_is_outdated_when_chance_cannot_explain_the_difference() {
 
 #[test]
 fn results_survive_being_stored() {
-    let part = scenarios::proof_only(&Plan { seed: 1, divisor: 200 }).unwrap();
+    let part = scenarios::ask(&Plan { seed: 1, divisor: 200 }, &["proof".to_owned()]).unwrap();
+    assert!(!part.tables.is_empty());
     let results = Results {
         seed: 1,
         is_quick: true,

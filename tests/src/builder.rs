@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 use testkit::repository::Repository;
 
 use crate::process::{binary, finish};
-use crate::{Exit, Gateway};
+use crate::{Exit, Gateway, wait_until};
 
 /// A gateway that can be started, and started again on the same folders.
 #[derive(Clone)]
@@ -147,6 +148,17 @@ impl Builder {
     /// Starts it where it must end by itself.
     pub fn run_to_end(&self) -> Exit {
         finish(&mut self.command())
+    }
+
+    /// Starts it and ends it as a power cut does, as soon as `when` holds: for what happens before it is ready.
+    pub fn start_and_kill(&self, what: &str, when: impl FnMut() -> bool) {
+        let mut command = self.command();
+        let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let waited = catch_unwind(AssertUnwindSafe(|| wait_until(what, when)));
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+        waited.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
     /// The model repository.

@@ -37,13 +37,22 @@ impl Gateway {
         })
     }
 
-    /// Waits until the rollout is in a step, by the beginning of its name, with `meanwhile` done again and again.
+    /// Waits until the rollout is in a step, by the beginning of its name, and the step's traffic has moved, with
+    /// `meanwhile` done again and again.
     pub fn wait_step(&self, model: &str, step: &str, mut meanwhile: impl FnMut()) -> Value {
         wait_for(&format!("the rollout of {model} to be in {step}"), || {
             let rollout = self.rollout(model);
             let steps = rollout["steps"].as_array().cloned().unwrap_or_default();
             let current = steps.iter().find(|step| step["state"] == "current");
-            if current.is_some_and(|current| current["name"].as_str().is_some_and(|name| name.starts_with(step))) {
+            let is_in = current.is_some_and(|current| current["name"].as_str().is_some_and(|name| name.starts_with(step)));
+            // It moves with the first look that finds the candidate in memory.
+            let has_traffic = |share: &str| rollout[share].as_f64().is_some_and(|share| share > 0.0);
+            let has_moved = match step {
+                "shadow" => has_traffic("shadow_share"),
+                "weight" => has_traffic("share"),
+                _ => true,
+            };
+            if is_in && has_moved {
                 return Some(rollout);
             }
             let found = rollout["status"].as_str().unwrap_or_default();
@@ -53,10 +62,10 @@ impl Gateway {
         })
     }
 
-    /// What a rule of the rollout says.
+    /// What a rule of the rollout says, with its numbers.
     pub fn rollout_rule(&self, model: &str, rule: &str) -> Value {
         let rollout = self.rollout(model);
-        let rules = rollout["rules"].as_array().cloned().unwrap_or_default();
+        let rules = rollout["evidence"]["rules"].as_array().cloned().unwrap_or_default();
         let found = rules.into_iter().find(|found| found["rule"] == rule);
         found.unwrap_or_else(|| panic!("no rule {rule}: {rollout:#}"))
     }
@@ -86,9 +95,7 @@ impl Gateway {
 
     /// Tells what answers were worth: pairs of an answer and whether it was right.
     pub fn tell(&self, model: &str, worth: &[(&Answer, bool)]) -> Value {
-        let piece = |(answer, is_right): &(&Answer, bool)| {
-            json!({ "prediction_id": answer.said("prediction-id"), "correct": is_right })
-        };
+        let piece = |(answer, is_right): &(&Answer, bool)| json!({ "prediction_id": answer.said("prediction-id"), "correct": is_right });
         let body = json!({ "feedback": worth.iter().map(piece).collect::<Vec<_>>() });
         let path = format!("/v2/models/{model}/feedback");
         let response = self.client().send("POST", &path, &[], body.to_string().as_bytes());

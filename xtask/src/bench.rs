@@ -34,6 +34,10 @@ enum Name {
     Memory,
     /// Server CPU per request on every wire, from four floats to an image.
     Wire,
+    /// What ten armed rules cost a healthy request, and how soon a verdict is in force.
+    Rules,
+    /// The tail while a candidate gets copies of all requests.
+    Shadow,
 }
 
 /// Why a measurement was not made, or what it found wrong.

@@ -23,6 +23,9 @@ pub struct Options {
     /// Simulate nothing; make page and plots of the stored results.
     #[arg(long, conflicts_with = "check")]
     render: bool,
+    /// Ask only this question, and put its figures in the place of the stored ones; may be repeated.
+    #[arg(long, value_name = "QUESTION", conflicts_with_all = ["render", "check"])]
+    only: Vec<String>,
 }
 
 /// Why there are no figures.
@@ -50,6 +53,9 @@ pub fn run(root: &Path, options: &Options) -> Result<(), SimulateError> {
     }
     if options.render {
         command.arg("--render");
+    }
+    for question in &options.only {
+        command.args(["--only", question]);
     }
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);

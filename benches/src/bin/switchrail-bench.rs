@@ -61,6 +61,8 @@ enum Name {
     Rollback,
     Memory,
     Wire,
+    Rules,
+    Shadow,
 }
 
 fn main() -> ExitCode {
@@ -89,6 +91,8 @@ fn run(command: Command) -> Result<(), BenchError> {
                 Name::Rollback => measure::rollback(&settings),
                 Name::Memory => measure::memory(&settings),
                 Name::Wire => measure::wire(&settings),
+                Name::Rules => measure::rules(&settings),
+                Name::Shadow => measure::shadow(&settings),
             }
         }
         Command::Drive { address, model, connections, seconds } => {

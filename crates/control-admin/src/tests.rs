@@ -2,6 +2,7 @@
 
 mod answers;
 mod guard;
+mod rollouts;
 mod support;
 
 use crate::{CODES, ROUTES, routes_page};

@@ -13,7 +13,6 @@ use base_types::{Change, Clock, Digest, Generation, ModelName, Version};
 use control_config::{Diagnostic, WatchError, WatchOptions, Watched, Watcher};
 use control_registry::journal::{Action, Entry, HistoryQuery, Journal, JournalError, Recovered, Row, Trials};
 use control_registry::repository::{ScanOptions, scan};
-use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 use tracing::error;
@@ -30,8 +29,6 @@ use crate::{load, view};
 
 /// Events waiting for the control thread. Loads and file changes wait for room, orders are refused.
 const EVENTS_MAX: usize = 256;
-/// Rows of the journal that a report is made from.
-const LIFE_ROWS_MAX: usize = 1_000;
 /// Versions waiting to be loaded or freed; what finds no room is asked for again at the next look. The control thread
 /// never waits for the loader, because the loader may be waiting for it.
 const LOADER_JOBS_MAX: usize = 4096;
@@ -92,7 +89,7 @@ pub enum ControlError {
 
 /// The control plane, running.
 pub struct Control {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
     events: SyncSender<Event>,
     is_started: watch::Receiver<bool>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -208,10 +205,8 @@ impl Control {
 
     /// Has an order carried out.
     pub async fn order(&self, order: Order) -> Result<Done, Refused> {
-        let is_safe = matches!(
-            order.operation,
-            Operation::Rollback { .. } | Operation::Rollout(RolloutOrder::Abort { .. })
-        );
+        let is_safe =
+            matches!(order.operation, Operation::Rollback { .. } | Operation::Rollout(RolloutOrder::Abort { .. }));
         if is_safe {
             // Toward safety nothing is waited for: not for the control thread, which may be waiting for the disk.
             let core = self.core.clone();
@@ -236,65 +231,6 @@ impl Control {
         // The runtime is asked without the lock: it may be busy.
         view::fill_memory(&mut status, &loaded);
         status
-    }
-
-    /// The last rollout of a model, under way or over.
-    pub fn rollout(&self, model: &ModelName) -> Option<view::rollout::RolloutStatus> {
-        view::rollout::of(&self.core.lock(), model, self.core.clock.unix_ms())
-    }
-
-    /// The report of a rollout that is over, `None` for the last one: as JSON, and in Markdown. Blocks.
-    pub fn rollout_report(&self, model: &ModelName, number: Option<u32>) -> Result<(Value, String), Refused> {
-        let missing = || Refused { code: "no_report", message: format!("{model} has no such rollout that is over") };
-        let number = number.or_else(|| self.core.lock().decisions.rollouts.get(model).map(|r| r.number));
-        let number = number.ok_or_else(missing)?;
-        let rows = self.life(model)?;
-        let report = |row: &Row| {
-            // One that an order took out of traffic ends with the row of its rollback.
-            let is_end = matches!(row.entry.action, Action::RolloutEnded | Action::RolledBack);
-            let json = row.entry.evidence_json.as_deref().filter(|_| is_end)?;
-            let report: Value = serde_json::from_str(json).ok()?;
-            (report["rollout"]["number"] == number).then_some(report)
-        };
-        let report = rows.iter().rev().find_map(report).ok_or_else(missing)?;
-        let time = |key: &str| report["rollout"][key].as_u64().unwrap_or_default();
-        let (began, ended) = (time("started_unix_ms"), time("ended_unix_ms"));
-        let life: Vec<Row> =
-            rows.into_iter().filter(|row| (began..=ended + 1).contains(&row.entry.at_unix_ms)).collect();
-        let markdown = crate::rollout::report::markdown(model.as_str(), &report, &life);
-        Ok((report, markdown))
-    }
-
-    /// What the journal says of a model, oldest first, as far back as its bound goes.
-    fn life(&self, model: &ModelName) -> Result<Vec<Row>, Refused> {
-        let query = HistoryQuery { model: Some(model.clone()), limit: Some(LIFE_ROWS_MAX), ..HistoryQuery::default() };
-        let rows = self.core.recorder.history(query);
-        let mut rows = rows.map_err(|error| Refused { code: "journal", message: error.to_string() })?;
-        rows.reverse();
-        Ok(rows)
-    }
-
-    /// Examples of requests that the shadowed candidate of a model answered otherwise than stable, oldest first; once its
-    /// trial is over, until another candidate is tried.
-    pub fn disagreements(&self, model: &ModelName) -> Vec<Value> {
-        let examples = self.core.lock().models.get(model).map(crate::watching::examples).unwrap_or_default();
-        examples.iter().map(view::example::of).collect()
-    }
-
-    /// Every experiment under way, with what its numbers say.
-    pub fn experiments(&self) -> Vec<Value> {
-        let state = self.core.lock();
-        let of_model = |(name, model): (&ModelName, &crate::state::Model)| {
-            model.experiments.iter().map(|(key, running)| running.shown(key, name)).collect::<Vec<_>>()
-        };
-        let shown: Vec<_> = state.models.iter().flat_map(of_model).collect();
-        drop(state);
-        shown.iter().map(view::experiment::of).collect()
-    }
-
-    /// Requests of a model in a second, lately.
-    pub fn requests_per_second(&self, model: &ModelName) -> Option<f64> {
-        crate::rollout::requests_per_second(self.core.lock().models.get(model)?)
     }
 
     /// Takes feedback, for the data plane.

@@ -102,8 +102,20 @@ impl Core {
     }
 
     fn perform_rollback(&self, rolled_back: RolledBack) {
-        let RolledBack { id, digest, stable, cause, reason, evidence, before, after, generation, changes, actor, rollout } =
-            rolled_back;
+        let RolledBack {
+            id,
+            digest,
+            stable,
+            cause,
+            reason,
+            evidence,
+            before,
+            after,
+            generation,
+            changes,
+            actor,
+            rollout,
+        } = rolled_back;
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
             generation, actor, %evidence, "rolled back"

@@ -8,10 +8,11 @@
 //!
 //! Toward safety: act, then record. Toward risk: record durably, then act.
 //!
-//! Reading order: `state`, `contract`, `publish`, `judge`, `effect`, `order`, `operate` (with `admissible`), `configure`,
+//! Reading order: `state`, `contract`, `publish`, `judge`, `effect`, `order`, `operate` and `leave` (with `admissible`), `configure`,
 //! `rollout`, `change`, `reconcile`, `load`, `warm_up`, `install`, `first`, `retire`, `tick`, `recover`, `turn`, `control`.
 
 mod admissible;
+mod asked;
 mod change;
 mod checkpoint;
 mod configure;
@@ -25,6 +26,7 @@ mod feedback;
 mod first;
 mod install;
 mod judge;
+mod leave;
 mod load;
 mod operate;
 mod order;
@@ -47,5 +49,5 @@ mod webhook;
 
 pub use control::{Connections, Control, ControlError, Settings};
 pub use load::Loader;
-pub use records::{Exposures, Outcomes};
 pub use order::{Done, Operation, Order, Refused, RolloutOrder};
+pub use records::{Exposures, Outcomes};

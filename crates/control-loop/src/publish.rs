@@ -9,8 +9,8 @@ use base_types::{Generation, ModelName, Stance, Version, VersionState};
 use control_config::{Availability, Compiled, compile};
 use control_rollout::{Cause, Decision, Guardrail, Mode, Trial, Verdict, decide};
 
-use crate::effect::{Effect, RolledBack};
 use crate::checkpoint;
+use crate::effect::{Effect, RolledBack};
 use crate::judge::describe;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
 use crate::turn::Core;
@@ -156,7 +156,8 @@ impl Core {
             }
             let digest = candidate.digest;
             let stored = checkpoints.remove(&checkpoint_key(name, digest)).filter(|s| s.stable == stable.digest);
-            let restored = stored.and_then(|s| Some((Trial::restore(guardrail.clone(), &s.checkpoint).ok()?, s.since_unix_ms)));
+            let restored =
+                stored.and_then(|s| Some((Trial::restore(guardrail.clone(), &s.checkpoint).ok()?, s.since_unix_ms)));
             let fresh = || Trial::new(guardrail.clone()).ok().map(|trial| (trial, self.clock.unix_ms()));
             // A guardrail that judges nothing was refused when it was read.
             let Some((trial, since)) = restored.or_else(fresh) else { continue };

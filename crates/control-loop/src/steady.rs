@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::checkpoint;
 use crate::effect::Effect;
 use crate::evidence;
-use crate::operate::Leave;
+use crate::leave::Leave;
 use crate::order::{Operation, Order};
 use crate::recorder::Job;
 use crate::state::State;
@@ -80,7 +80,8 @@ impl Core {
             actor: "guardrail".to_owned(),
             reason: Some(cause.to_string()),
         };
-        let leave = Leave { to: None, is_quarantined: true, cause: cause.as_str(), evidence: evidence::of_steady(evidence) };
+        let leave =
+            Leave { to: None, is_quarantined: true, cause: cause.as_str(), evidence: evidence::of_steady(evidence) };
         if let Err(refused) = self.leave(state, &order, leave, effects) {
             tell(state, name, ("stable_ill", evidence), Some(refused.message), effects);
         }

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use base_types::{Generation, ModelName, Phase, Version};
 use tracing::info;
 
-use crate::{checkpoint, evidence};
 use crate::recorder::Job;
 use crate::state::{Model, State, checkpoint_key, is_due};
 use crate::turn::Core;
+use crate::{checkpoint, evidence};
 
 /// Seconds over which the actual share is measured.
 const SHARE_SECONDS: usize = 10;

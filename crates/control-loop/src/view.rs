@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::feedback::Quality;
-use crate::{evidence, steady};
 use crate::state::State;
 use crate::tick::phase;
+use crate::{evidence, steady};
 
 /// The gateway.
 #[derive(Debug, Clone, Serialize)]

@@ -8,8 +8,8 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use base_serving::{ModelLimits, ServingVersion};
 use base_serving::lane::{Job, JobError, Lane};
+use base_serving::{ModelLimits, ServingVersion};
 use base_types::{Clock, Data, DataType, FaultKind, Signature, Tensor, TensorSpec, VersionId};
 use bytes::Bytes;
 use tracing::warn;

@@ -53,7 +53,8 @@ fn plan(state: &State, name: &ModelName, guardrail: &Guardrail) -> Option<WatchP
     if model.trials.is_empty() && route.experiments.is_empty() {
         return None;
     }
-    let frozen = model.trials.values().map(|open| open.trial.frozen()).find(|frozen| !frozen.latency_seconds.is_empty());
+    let frozen =
+        model.trials.values().map(|open| open.trial.frozen()).find(|frozen| !frozen.latency_seconds.is_empty());
     let bounds = guardrail.latency.iter().map(|latency| latency.slower_than_seconds);
     let bounds = bounds.chain(frozen.iter().flat_map(|frozen| frozen.latency_seconds.iter().copied()));
     let mut plan = WatchPlan::of(route);
@@ -145,7 +146,9 @@ impl OpenTrial {
     pub(crate) fn freeze(&mut self) -> bool {
         let guardrail = self.trial.guardrail();
         let mut bounds = Frozen::default();
-        if let Some(rule) = guardrail.latency_vs_stable.as_ref().filter(|_| self.trial.frozen().latency_seconds.is_empty()) {
+        if let Some(rule) =
+            guardrail.latency_vs_stable.as_ref().filter(|_| self.trial.frozen().latency_seconds.is_empty())
+        {
             let latencies = self.stable_latencies();
             if latencies.count() >= rule.freeze_after {
                 let at = |q: &f64| latencies.quantile(*q).map(|bound| bound.as_secs_f64());
@@ -227,7 +230,7 @@ fn add(sum: &mut ArmTotals, counts: &ArmCounts, has_limit: bool) {
     // Requests of one sticky key fall together, so they say less about shares than their number.
     sum.assigned += counts.assigned.saturating_sub(counts.keyed);
     sum.ok += counts.ok;
-    sum.faults += counts.faults;
+    sum.faults += counts.faults.saturating_sub(counts.poisoned);
     let n_before = usize::from(has_limit);
     if let (true, Some(within), Some(slow)) = (has_limit, counts.within.first(), counts.slow.first()) {
         sum.timed += within + slow;

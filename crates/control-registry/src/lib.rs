@@ -10,8 +10,8 @@
 //! stops the other versions. This crate knows nothing about traffic weights, and speaks no network protocol.
 
 pub mod journal;
-mod line_log;
 pub mod limits;
+mod line_log;
 pub mod model_config;
 pub mod preflight;
 mod refusal;

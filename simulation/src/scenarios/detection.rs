@@ -85,7 +85,7 @@ fn endings(plan: &Plan, setting: (&Guardrail, f64, f64), n_runs: u64) -> Result<
 
 fn in_time(plan: &Plan, part: &mut Part) -> Result<(), RolloutError> {
     let mut failed_at_100: Vec<Curve> = Vec::new();
-    for fault_rate in CANDIDATES.into_iter().filter(|rate| *rate >= 0.01) {
+    for fault_rate in CANDIDATES.into_iter().filter(|rate| *rate > HEALTHY) {
         let name = format!("detection-{}", as_percent(fault_rate).replace(" %", ""));
         let mut table = Table::new(&name, &["rule", "1 rps", "10 rps", "100 rps", "1,000 rps"]);
         let mut row = |label: String, cells: [Cell; 4], is_plotted: bool| {

@@ -23,7 +23,8 @@ fn gateway(routing: &str) -> Gateway {
 
 fn versions(gateway: &Gateway) -> BTreeMap<u32, u64> {
     let mut client = gateway.client();
-    let mut ask = |key: u32| Infer::first("m", 1.0).header("x-user", format!("user-{key}")).send(&mut client).ok().version();
+    let mut ask =
+        |key: u32| Infer::first("m", 1.0).header("x-user", format!("user-{key}")).send(&mut client).ok().version();
     (0..N_KEYS).map(|key| (key, ask(key))).collect()
 }
 

@@ -68,11 +68,7 @@ fn an_equal_candidate_goes_all_the_way_and_nobody_notices() {
     assert!(seen.iter().all(|caller| caller.last().unwrap().version() == 2), "the promotion is in force");
     let found = actions(&gateway);
     let after: Vec<&str> = found.iter().map(|(_, after)| after.as_str()).collect();
-    let told = [
-        "1: 100 %, 100 % copied to 2",
-        "1: 50 %, 2: 50 %",
-        "2: 100 %, fallback 1",
-    ];
+    let told = ["1: 100 %, 100 % copied to 2", "1: 50 %, 2: 50 %", "2: 100 %, fallback 1"];
     let at: Vec<_> = told.iter().map(|told| after.iter().position(|after| after.starts_with(told))).collect();
     assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{found:#?}");
     let words: Vec<&str> = found.iter().map(|(action, _)| action.as_str()).collect();
@@ -110,7 +106,7 @@ fn the_report_has_the_counts_of_what_was_sent() {
     let n_copies = report["evidence"]["counts"]["shadow"]["compared"].as_u64().unwrap();
     assert_eq!((sum("stable", "ok") + n_copies, sum("stable", "faults")), (n_of(1), 0), "{report:#}");
     let page = gateway.report_page("m");
-    for part in ["# Rollout 1 of m: version 2 promoted", "| limit | 0 faults,", "[policies.", "1: 50 %, 2: 50 %"] {
+    for part in ["# Rollout 1 of m: version 2 promoted", "| limit | 0 faults,", "shadow = 1, ", "1: 50 %, 2: 50 %"] {
         assert!(page.contains(part), "no {part:?} in\n{page}");
     }
 }

@@ -127,7 +127,10 @@ fn a_restart_leaves_the_shadow_as_it_was() {
     gateway.start_again();
     gateway.wait_state("m", 2, "ready");
     let rollout = gateway.wait_step("m", "shadow", || {});
-    assert_eq!((&rollout["status"], &rollout["shadow_share"], &rollout["share"]), (&json!("running"), &json!(1.0), &json!(0.0)));
+    assert_eq!(
+        (&rollout["status"], &rollout["shadow_share"], &rollout["share"]),
+        (&json!("running"), &json!(1.0), &json!(0.0))
+    );
     assert_eq!(rollout["number"], 1);
     ask_stable(&gateway);
     gateway.wait_step("m", "weight", || drop(gateway.ask_all("m", [1.5; 20])));

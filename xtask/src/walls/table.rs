@@ -32,7 +32,11 @@ pub const HOMES: &[Home] = &[
         "buckets are asked in one place; the last two only with the feature of a cloud",
     ),
     home(&["twox-hash"], &["base-routing", "control-config"], "sticky keys; the fingerprint of a routing block"),
-    home(&["fastrand"], &["data-path"], "one draw for each request without a sticky key"),
+    home(
+        &["fastrand"],
+        &["data-path", "control-loop"],
+        "one draw for each request without a sticky key; the draws of an allocation",
+    ),
     home(&["hyper"], &["data-edge", "data-http", "data-grpc", "control-admin"], "HTTP is served by the edges"),
     home(&["hyper-util"], &["data-edge", "control-admin"], "connections are taken in one place of each plane"),
     home(
@@ -134,8 +138,8 @@ pub const NEVER: &[(&str, &[&str], &str)] = &[
     ("control-registry", &["control-config", "control-rollout", "control-loop"], "remembers, does not decide"),
     (
         "control-rollout",
-        &["base-types", "base-routing", "base-metrics", "base-serving", "control-config", "control-registry"],
-        "numbers in, decision out",
+        &["base-routing", "base-metrics", "base-serving", "control-config", "control-registry"],
+        "numbers and words in, decision out",
     ),
     (
         "control-bucket",

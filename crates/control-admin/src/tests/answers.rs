@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::support::{Answer, Door};
 
-fn check_refused(answer: &Answer, status: u16, code: &str, part: &str) {
+pub(super) fn check_refused(answer: &Answer, status: u16, code: &str, part: &str) {
     assert_eq!((answer.status, &answer.body["code"]), (status, &Value::from(code)), "{}", answer.body);
     let error = answer.body["error"].as_str().unwrap();
     assert!(error.contains(part), "{error}");

@@ -2,8 +2,8 @@
 //! rollback. Under the writer's lock; what has to be told comes as effects.
 
 use base_types::{Change, ModelName, Rollout, Version};
-use control_rollout::rollout::{Action, Event, Order, OrderKind, Trip, advance};
 use control_rollout::OnFailure;
+use control_rollout::rollout::{Action, Event, Order, OrderKind, Trip, advance};
 
 use crate::effect::EndedRollout;
 use crate::state::State;

@@ -54,7 +54,9 @@ impl Core {
         }
         let counts = counts(model, &rollout);
         let Some(live) = model.live.as_mut() else {
-            return Some(Event::CandidateGone { reason: "its policy, as recorded, cannot be read by this release".into() });
+            return Some(Event::CandidateGone {
+                reason: "its policy, as recorded, cannot be read by this release".into(),
+            });
         };
         live.see(&rollout, counts, now);
         if event.is_some() {

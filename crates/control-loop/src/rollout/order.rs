@@ -42,11 +42,7 @@ impl Core {
         let name = &order.model;
         let facts = facts(&self.lock(), name);
         let asked = Asked { by: order.actor.as_str().into(), kind };
-        let by = By {
-            actor: order.actor.clone(),
-            reason: order.reason.clone(),
-            action: JournalAction::RolloutOrdered,
-        };
+        let by = By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutOrdered };
         let is_safe = matches!(asked.kind, OrderKind::Abort { .. });
         let message = self.take(name, &Event::Ordered { order: asked, facts }, &by)?;
         let mut done = Done { message, generation: self.lock().generation, is_provisional: false };
@@ -58,13 +54,7 @@ impl Core {
         Ok(done)
     }
 
-    fn start(
-        &self,
-        order: &Order,
-        version: &Selector,
-        policy: Option<&str>,
-        is_forced: bool,
-    ) -> Result<Done, Refused> {
+    fn start(&self, order: &Order, version: &Selector, policy: Option<&str>, is_forced: bool) -> Result<Done, Refused> {
         let name = &order.model;
         let state = self.lock();
         let version = resolve(&state, name, version)?;
@@ -72,11 +62,8 @@ impl Core {
         check_start(&state, name, (version, stable))?;
         if state.rollout(name).is_some() {
             drop(state);
-            let by = By {
-                actor: order.actor.clone(),
-                reason: order.reason.clone(),
-                action: JournalAction::RolloutOrdered,
-            };
+            let by =
+                By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutOrdered };
             let message = self.take(name, &Event::NewCandidate { version }, &by)?;
             return Ok(Done { message, generation: self.lock().generation, is_provisional: false });
         }
@@ -94,7 +81,10 @@ impl Core {
             .map_err(|refusal| Refused { code: refusal.code.as_str(), message: refusal.text.to_string() })?;
         let confirmed = state.decisions.confirmed.get(name).map(Vec::as_slice).unwrap_or_default();
         let Some(digest) = state.entry(&State::id(name, version)).and_then(|e| e.digest) else {
-            return refuse("version_not_ready", format!("version {version} of {name} has not been read yet; try again"));
+            return refuse(
+                "version_not_ready",
+                format!("version {version} of {name} has not been read yet; try again"),
+            );
         };
         let start = Start {
             number: state.decisions.rollouts.get(name).map_or(1, |last| last.number + 1),
@@ -112,11 +102,7 @@ impl Core {
         if let Some(model) = self.lock().models.get_mut(name) {
             model.live = Some(Live::new(Arc::clone(&policy)));
         }
-        let by = By {
-            actor: order.actor.clone(),
-            reason: order.reason.clone(),
-            action: JournalAction::RolloutStarted,
-        };
+        let by = By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutStarted };
         let message = self.enact(name, (None, epoch), advanced, &by)?;
         Ok(Done { message, generation: self.lock().generation, is_provisional: true })
     }
@@ -154,7 +140,10 @@ fn check_start(
     }
     if let Some(quarantine) = state.decisions.digests.get(&id).and_then(|d| state.decisions.quarantine.get(d)) {
         let cause = &quarantine.cause;
-        return refuse("quarantined", format!("{id} is quarantined ({cause}); release it first, with a reason, or retry"));
+        return refuse(
+            "quarantined",
+            format!("{id} is quarantined ({cause}); release it first, with a reason, or retry"),
+        );
     }
     if let Some(entry) = state.entry(&id).filter(|e| e.state == VersionState::Failed && e.serving.is_none()) {
         let why = entry.reason.as_ref().map_or("it could not be loaded", |(_, text)| text);

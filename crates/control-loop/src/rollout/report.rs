@@ -38,7 +38,12 @@ pub(crate) fn markdown(model: &str, report: &Value, life: &[Row]) -> String {
         page.push_str(&line);
         page.push('\n');
     };
-    line(format!("# Rollout {} of {model}: version {} {}\n", rollout["number"], rollout["candidate"], text(&rollout["status"])));
+    line(format!(
+        "# Rollout {} of {model}: version {} {}\n",
+        rollout["number"],
+        rollout["candidate"],
+        text(&rollout["status"])
+    ));
     line(format!("{}\n", text(&rollout["why"])));
     line("| | |\n|---|---|".to_owned());
     for (name, key) in [
@@ -60,7 +65,12 @@ pub(crate) fn markdown(model: &str, report: &Value, life: &[Row]) -> String {
     for Row { entry, seq, .. } in life {
         let after = entry.after.as_ref().map(|after| format!(" → {after}")).unwrap_or_default();
         let reason = entry.reason.as_deref().unwrap_or_default();
-        line(format!("- {} (row {seq}, {}): {}{after}; {reason}", entry.at_unix_ms, entry.actor, entry.action.as_str()));
+        line(format!(
+            "- {} (row {seq}, {}): {}{after}; {reason}",
+            entry.at_unix_ms,
+            entry.actor,
+            entry.action.as_str()
+        ));
     }
     line("\n## Evidence\n".to_owned());
     rules(&report["evidence"], &mut line);
@@ -77,10 +87,9 @@ fn rules(evidence: &Value, line: &mut impl FnMut(String)) {
     line("| rule | counts | log E | threshold | tripped |\n|---|---|---|---|---|".to_owned());
     for rule in rules {
         let number = |key: &str| rule[key].as_f64().map_or_else(|| "–".to_owned(), |n| format!("{n:.3}"));
-        let counts = rule["counts"].as_str().map_or_else(
-            || format!("{} against {}", rule["faults"], rule["others"]),
-            str::to_owned,
-        );
+        let counts = rule["counts"]
+            .as_str()
+            .map_or_else(|| format!("{} against {}", rule["faults"], rule["others"]), str::to_owned);
         let name = rule["rule"].as_str().unwrap_or("?");
         line(format!("| {name} | {counts} | {} | {} | {} |", number("log_e"), number("threshold"), rule["tripped"]));
     }

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 /// An example for people.
 pub(crate) fn of(example: &Example) -> Value {
     let tensors = |tensors: &[ExampleTensor]| tensors.iter().map(tensor).collect::<Vec<_>>();
-    let outputs = example.outputs.iter().map(|output| {
-        json!({ "output": output.output, "same": output.is_same, "largest_difference": output.largest })
-    });
+    let outputs = example
+        .outputs
+        .iter()
+        .map(|output| json!({ "output": output.output, "same": output.is_same, "largest_difference": output.largest }));
     json!({
         "unix_ms": example.unix_ms,
         "prediction_id": example.prediction.as_str(),

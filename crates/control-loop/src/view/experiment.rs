@@ -148,7 +148,9 @@ pub(crate) fn restore(running: &mut Running, json: &str) -> Option<()> {
         let [assigned, ok, faults, slow, right, mistakes] = arm.counts;
         let (n, sum, sum_squares) = arm.losses;
         Some(ArmCheckpoint {
-            role: [ArmRole::Stable, ArmRole::Candidate, ArmRole::HoldOut].into_iter().find(|r| r.as_str() == arm.role)?,
+            role: [ArmRole::Stable, ArmRole::Candidate, ArmRole::HoldOut]
+                .into_iter()
+                .find(|r| r.as_str() == arm.role)?,
             name: arm.name.into(),
             tally: Tally { assigned, ok, faults, slow, right, mistakes, losses: ScoreSums { n, sum, sum_squares } },
             log_products: arm.log_products,

@@ -100,9 +100,9 @@ fn texts_of_others_cannot_steer_the_terminal() {
 fn the_reference_names_every_command_and_flag() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md")).unwrap();
     let program = Program::command();
-    let groups = program.get_subcommands();
     // `rollout` and `experiment` have commands of their own.
-    for command in groups.clone().chain(groups.flat_map(clap::Command::get_subcommands)) {
+    let inner = program.get_subcommands().flat_map(clap::Command::get_subcommands);
+    for command in program.get_subcommands().chain(inner) {
         assert!(page.contains(command.get_name()), "docs/cli.md is to name {}", command.get_name());
         for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(page.contains(&format!("--{flag}")), "docs/cli.md is to name --{flag} of {}", command.get_name());

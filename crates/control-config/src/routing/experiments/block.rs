@@ -46,8 +46,17 @@ pub(super) fn named<'a>(entry: &Entry<'a>, known: &Known<'_>, report: &mut Repor
     let (name, holdout) = (Arc::from(name.ok()?.as_str()), holdout.unwrap_or(Some(0.0))?);
     let routing = Experiment { name, layer, from: 0.0, to: 0.0, holdout, split };
     let Terms { primary, slower_than_seconds, alpha, tolerance, allocation, on_equal, max_duration } = terms;
-    let block =
-        ExperimentBlock { model, routing, primary, slower_than_seconds, alpha, tolerance, allocation, on_equal, max_duration };
+    let block = ExperimentBlock {
+        model,
+        routing,
+        primary,
+        slower_than_seconds,
+        alpha,
+        tolerance,
+        allocation,
+        on_equal,
+        max_duration,
+    };
     Some(Claiming { block, claim, place })
 }
 

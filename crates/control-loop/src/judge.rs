@@ -111,7 +111,9 @@ impl Core {
         let Some(model) = state.models.get_mut(name) else { return };
         let (rule, text) = (grounds.rule.as_str(), grounds.to_string());
         if let Some(live) = model.live.as_mut().filter(|_| is_rolled_out) {
-            live.trip(Trip { rule: rule.into(), text: text.as_str().into(), on_failure });
+            // The rollout names the rule itself.
+            let numbers = text.strip_prefix(rule).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&text);
+            live.trip(Trip { rule: rule.into(), text: numbers.into(), on_failure });
         }
         if let Some(open) = model.trials.get_mut(&candidate) {
             tell_once(open, name, (on_failure.as_str(), rule), text, effects);

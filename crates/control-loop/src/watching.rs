@@ -21,6 +21,9 @@ use crate::turn::Core;
 const WATCHES_MAX: usize = 32;
 /// Values of stable that deciles are taken from, at least.
 const DECILE_SAMPLE_MIN: usize = 200;
+/// How far beyond stable's quantiles an answer must be to be slow. A version that is asked less often finds colder
+/// caches, and that is no property of the version.
+const LATENCY_SLACK_SECONDS: f64 = 0.000_2;
 
 /// The watch that a model's next publication gets: the one it has where nothing to look at has changed, so that counts go
 /// on in it. A trial that opened needs a new one, because it must not count what came before it.
@@ -151,7 +154,7 @@ impl OpenTrial {
         {
             let latencies = self.stable_latencies();
             if latencies.count() >= rule.freeze_after {
-                let at = |q: &f64| latencies.quantile(*q).map(|bound| bound.as_secs_f64());
+                let at = |q: &f64| Some(latencies.quantile(*q)?.as_secs_f64() + LATENCY_SLACK_SECONDS);
                 bounds.latency_quantiles = rule.quantiles.clone();
                 bounds.latency_seconds = rule.quantiles.iter().filter_map(at).collect();
             }

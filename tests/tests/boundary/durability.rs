@@ -135,7 +135,7 @@ fn a_canary_goes_on_with_its_evidence_after_a_power_cut() {
 }
 
 /// Sends endless input until exactly one request is in flight on version 2; the connection keeps it there.
-fn one_in_flight_on_2(gateway: &Gateway) -> Vec<Client> {
+pub(crate) fn one_in_flight_on_2(gateway: &Gateway) -> Vec<Client> {
     let mut open = Vec::new();
     for _ in 0..100 {
         let mut client = gateway.client();

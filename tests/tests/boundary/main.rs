@@ -31,6 +31,7 @@ mod rollout;
 mod rollout_commands;
 mod rollout_guard;
 mod rollout_life;
+mod rollout_policy;
 mod rollout_rules;
 mod rollout_shadow;
 mod routing;

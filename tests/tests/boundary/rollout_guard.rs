@@ -2,13 +2,15 @@
 //! blamed. And what a restart makes of a rollout.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::json;
 use switchrail_tests::{Gateway, Infer, wait_until};
 use testkit::onnx::derive::annotated;
-use testkit::onnx::{affine4, failing_when, slow};
+use testkit::onnx::{affine4, failing_when, looping, slow};
+
+use crate::durability::one_in_flight_on_2;
 
 fn equal() -> Vec<u8> {
     annotated(&affine4(1.0, 0.0), "the same").unwrap()
@@ -129,11 +131,37 @@ fn a_power_cut_before_a_promotion_is_confirmed_takes_it_back_until_a_person_resu
 }
 
 #[test]
+fn a_candidate_that_takes_the_process_with_it_twice_ends_its_rollout() {
+    let routing = "[models.m]\nstable = 1\npolicy = \"p\"\nrun_timeout_ms = 600000\ndeadline_ms = 600000\n\
+                   [policies.p]\nsteps = [{ weight = 0.5, min = \"1h\" }]\n";
+    let builder = Gateway::builder().model("m", 1, &affine4(1.0, 0.0)).model("m", 2, &looping(256, 1.0, 0.0));
+    let mut gateway = builder.routing(routing).start();
+    gateway.wait_state("m", 2, "ready");
+    gateway.start_rollout("m", 2);
+    for n_ends in 1..=2 {
+        gateway.wait_step("m", "weight", || {});
+        let open = one_in_flight_on_2(&gateway);
+        gateway.kill();
+        drop(open);
+        gateway.start_again();
+        if n_ends == 1 {
+            gateway.wait_state("m", 2, "ready");
+            assert_eq!(gateway.rollout_status("m"), "running", "one end may be the machine's");
+        }
+    }
+    let rollout = gateway.wait_rollout("m", "rolled_back", || {});
+    assert!(rollout["note"].as_str().unwrap().contains("crash_loop"), "{rollout:#}");
+    assert_eq!(gateway.wait_history("m", "rolled_back")["evidence"]["cause"], "crash_loop");
+    assert!(gateway.ask_all("m", [1.0; 40]).iter().all(|answer| answer.version() == 1));
+    assert_eq!(gateway.report("m")["rollout"]["status"], "rolled_back");
+}
+
+#[test]
 fn a_version_whose_load_takes_the_process_with_it_is_barred_and_the_others_serve() {
     let mut gateway = Gateway::builder().model("m", 1, &affine4(1.0, 0.0)).start();
     gateway.wait_state("m", 1, "ready");
     // So many nodes that its load takes its time.
-    gateway.repository().publish("m", 2, &slow(6000, 4, 2.0, 0.0)).unwrap();
+    gateway.repository().publish("m", 2, &slow(20_000, 4, 2.0, 0.0)).unwrap();
     let state_folder = gateway.builder_used().state_folder();
     let began = SystemTime::now();
     wait_until("version 2 to be loaded", || is_loading(&state_folder, began));
@@ -153,9 +181,11 @@ fn a_version_whose_load_takes_the_process_with_it_is_barred_and_the_others_serve
     assert_eq!(answer.floats("y"), [2.0, 2.0, 4.0, 6.0]);
 }
 
-/// Whether a load has begun since then and not ended.
-fn is_loading(state_folder: &PathBuf, since: SystemTime) -> bool {
+/// Whether a load of version 2 has begun since then and not ended.
+fn is_loading(state_folder: &Path, since: SystemTime) -> bool {
+    let is_meant = |path: &Path| fs::read_to_string(path).is_ok_and(|text| text == "m/2");
     let markers = fs::read_dir(state_folder.join("trials")).into_iter().flatten().flatten();
-    let of_loads = markers.filter(|marker| marker.path().extension().is_some_and(|ending| ending == "loading"));
-    of_loads.filter_map(|marker| marker.metadata().ok()?.modified().ok()).any(|written| written > since)
+    let of_loads = markers.map(|marker| marker.path()).filter(|path| path.extension().is_some_and(|e| e == "loading"));
+    let written = of_loads.filter(|path| is_meant(path)).filter_map(|path| path.metadata().ok()?.modified().ok());
+    written.into_iter().any(|written| written > since)
 }

@@ -1,7 +1,7 @@
 //! The whole life of a candidate under a policy: from the gate to the confirmation, or out.
 
 use serde_json::{Value, json};
-use switchrail_tests::{Builder, Gateway, Infer, under_load};
+use switchrail_tests::{Builder, Gateway, Infer, Webhook, under_load};
 use testkit::onnx::derive::annotated;
 use testkit::onnx::{affine4, failing_when};
 
@@ -88,6 +88,8 @@ fn the_report_has_the_counts_of_what_was_sent() {
     gateway.wait_step("m", "weight", || answers.extend(gateway.ask_all("m", (0..10).map(|n| n as f32))));
     assert!(answers.iter().all(|answer| answer.version() == 1 || answer.reason() == "split"));
     gateway.wait_rollout("m", "baking", || answers.extend(gateway.ask_all("m", (0..10).map(|n| n as f32))));
+    // Who asks for it by its number has not been drawn.
+    (0..5).for_each(|_| assert_eq!(gateway.infer(&Infer::first("m", 1.0).pin(2)).ok().reason(), "pin"));
     answers.extend(gateway.ask_all("m", [1.0; 20]));
     assert!(answers[answers.len() - 20..].iter().all(|answer| answer.version() == 2));
     // No request is under way when the counts are read.
@@ -109,6 +111,23 @@ fn the_report_has_the_counts_of_what_was_sent() {
     for part in ["# Rollout 1 of m: version 2 promoted", "| limit | 0 faults,", "shadow = 1, ", "1: 50 %, 2: 50 %"] {
         assert!(page.contains(part), "no {part:?} in\n{page}");
     }
+}
+
+#[test]
+fn whoever_is_told_by_webhook_can_follow_a_rollout() {
+    let hook = Webhook::start();
+    let gateway = started(Gateway::builder().set("webhook.url", &format!("{:?}", hook.url())), &equal());
+    gateway.start_rollout("m", 2);
+    gateway.wait_rollout("m", "promoted", || drop(gateway.ask_all("m", [1.0; 20])));
+    hook.wait_for("promotion_confirmed");
+    let events = hook.events();
+    let words: Vec<&str> = events.iter().filter_map(|event| event["event"].as_str()).collect();
+    let at = |word| words.iter().position(|found| *found == word).unwrap_or_else(|| panic!("no {word}: {words:?}"));
+    assert!(at("rollout_started") < at("rollout_promoted") && at("rollout_promoted") < at("promotion_confirmed"));
+    assert_eq!(words.iter().filter(|word| **word == "rollout_advanced").count(), 4, "{words:?}");
+    let promoted = &events[at("rollout_promoted")];
+    assert_eq!((&promoted["model"], &promoted["version"], &promoted["share"]), (&json!("m"), &json!(2), &json!(1.0)));
+    assert!(promoted["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{promoted}");
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn a_healthy_candidate_trips_nothing() {
 
 #[test]
 fn a_few_callers_who_ask_much_put_no_shares_in_doubt() {
-    let rule = "[models.m.guardrail.sample_ratio]\n[models.m.guardrail.drift]\n[models.m.sticky]\nheader = \"x-user\"";
+    let rule = "[models.m.sticky]\nheader = \"x-user\"";
     let gateway = in_traffic(&equal(), rule);
     let mut client = gateway.client();
     // One key, one arm: all of these are on one side.
@@ -175,6 +175,9 @@ fn a_candidate_whose_answers_turn_out_wrong_is_rolled_back() {
     };
     assert_eq!((&rule("mistakes")["tripped"], &rule("mistakes")["others"]), (&json!(true), &json!(0)), "{report:#}");
     assert_eq!(rule("limit")["faults"], 0, "to be wrong is no fault");
+    // The version's own record has it, too.
+    let feedback = &gateway.version("m", 2).unwrap()["feedback"];
+    assert_eq!((feedback["labels"].as_f64(), feedback["mean_score"].as_f64()), (Some(n_candidate), Some(0.0)));
 }
 
 #[test]

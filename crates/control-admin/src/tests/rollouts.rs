@@ -61,8 +61,13 @@ fn a_rollout_is_ordered_shown_and_reported() {
     assert_eq!(door.get("/v1/models/m/disagreements").body, json!({ "model": "m", "examples": [] }));
     check_refused(&order(&door, "thaw", json!({})), 400, "reason_missing", "reason");
     assert_eq!(order(&door, "thaw", json!({ "reason": "looked into it" })).status, 200);
-    assert_eq!(order(&door, "retry", json!({ "actor": "ann" })).status, 200);
-    assert_eq!(door.get("/v1/models/m/rollout").body["retries"], 1);
+    check_refused(&order(&door, "retry", json!({ "actor": "ann" })), 409, "no_retries_left", "new version");
+    assert_eq!(order(&door, "start", json!({ "version": "1" })).status, 200);
+    let second = door.get("/v1/models/m/rollout").body;
+    assert_eq!(
+        (&second["number"], &second["policy"], &second["actor"]),
+        (&json!(2), &json!("default"), &json!("admin-api"))
+    );
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Row] = &[
         "quantiles",
         "list of up to 3, each between 0 and 1",
         "[0.5, 0.9, 0.99]",
-        "At which of stable's quantiles the versions are compared.",
+        "At which of stable's quantiles the versions are compared. An answer is slow that takes 0.2 ms longer than such a quantile: smaller differences are those of warm and cold caches.",
     ),
     row(
         LATENCY_VS_STABLE,

@@ -6,6 +6,7 @@ use control_rollout::OnFailure;
 use control_rollout::rollout::{Action, Event, Order, OrderKind, Trip, advance};
 
 use crate::effect::EndedRollout;
+use crate::rollout::live::Live;
 use crate::state::State;
 use crate::turn::Core;
 
@@ -39,7 +40,9 @@ impl Core {
         changes: &mut Vec<Change>,
     ) -> Option<EndedRollout> {
         let rollout = state.rollout(name).filter(|r| r.candidate == version)?;
-        let live = state.models.get(name).and_then(|m| m.live.as_ref())?;
+        // A verdict may come before the first turn after a restart, which reads the policy from what was recorded.
+        let known = state.models.get(name).and_then(|m| m.live.as_ref()).map(|live| live.policy.clone());
+        let policy = known.or_else(|| Live::of(rollout).map(|live| live.policy))?;
         let event = match ended {
             Ended::Rule { rule, text } => {
                 let trip = Trip { rule: rule.into(), text: text.into(), on_failure: OnFailure::RollBack };
@@ -51,7 +54,7 @@ impl Core {
                 Event::Ordered { order, facts: Default::default() }
             }
         };
-        let advanced = advance(&live.policy, rollout, &event, self.clock.unix_ms());
+        let advanced = advance(&policy, rollout, &event, self.clock.unix_ms());
         let ended: Rollout = advanced.rollout;
         let change = Change::Rollout { model: name.clone(), rollout: Box::new(ended.clone()) };
         state.decisions.apply(&change);

@@ -9,6 +9,7 @@ use control_rollout::rollout::Action;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use crate::evidence::Shown;
 use crate::recorder::Job;
 use crate::rollout::report;
 use crate::state::{checkpoint_key, crash_key};
@@ -21,7 +22,7 @@ pub(crate) struct RolledBack {
     pub(crate) stable: Version,
     pub(crate) cause: String,
     pub(crate) reason: String,
-    pub(crate) evidence: Value,
+    pub(crate) evidence: Shown,
     /// Shares before and after.
     pub(crate) before: String,
     pub(crate) after: String,
@@ -51,7 +52,7 @@ pub(crate) enum Effect {
     /// A version was taken out of traffic.
     RolledBack(Box<RolledBack>),
     /// A verdict moved no traffic.
-    Verdict { model: ModelName, id: VersionId, verdict: &'static str, text: String, evidence: Value },
+    Verdict { model: ModelName, id: VersionId, verdict: &'static str, text: String, evidence: Shown },
     /// Something that happened and is recorded without being waited for.
     Record(Box<Entry>),
 }
@@ -86,6 +87,7 @@ impl Core {
             }
             Effect::RolledBack(rolled_back) => self.perform_rollback(*rolled_back),
             Effect::Verdict { model, id, verdict, text, evidence } => {
+                let evidence = evidence.write();
                 warn!(%model, version = %id.version, verdict, reason = text, %evidence, "verdict");
                 self.metrics.verdict(&model, verdict);
                 self.notify(json!({ "event": verdict, "model": model.as_str(), "version": id.version.get(),
@@ -116,6 +118,7 @@ impl Core {
             actor,
             rollout,
         } = rolled_back;
+        let evidence = evidence.write();
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
             generation, actor, %evidence, "rolled back"

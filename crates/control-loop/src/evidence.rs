@@ -3,8 +3,9 @@
 
 use control_rollout::{
     ArmTotals, Basis, Cause, CrashCounts, Evidence, Grounds, Interval, Rule, RuleEvidence, ShareTally, ShareTotals,
-    SteadyEvidence,
+    SteadyEvidence, Successes, Trial,
 };
+use base_types::Version;
 use serde_json::{Value, json};
 
 use crate::state::OpenTrial;
@@ -26,18 +27,63 @@ pub(crate) fn rules(evidence: &Evidence) -> Vec<(&'static str, f64, f64)> {
     rules
 }
 
-/// A trial's evidence; with the cause, when there was a verdict.
-pub(crate) fn of_trial(open: &OpenTrial, cause: Option<&Cause>) -> Value {
-    let mut value = of_evidence(&open.evidence());
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("candidate".into(), open.candidate.id.version.get().into());
-        fields.insert("stable".into(), open.stable.id.version.get().into());
-        if let Some(cause) = cause {
-            fields.insert("cause".into(), cause.as_str().into());
-            fields.insert("verdict".into(), of_cause(cause));
+/// What there is to show of a version that leaves the traffic.
+pub(crate) enum Shown {
+    /// As JSON.
+    Written(Value),
+    /// Of its trial: put aside under the lock and written after it, because that takes longer than the swap, and a
+    /// verdict is to be in force first.
+    OfTrial(Box<Exhibit>),
+}
+
+/// A trial as it stood at one moment.
+pub(crate) struct Exhibit {
+    trial: Trial,
+    successes: Successes,
+    candidate: Version,
+    stable: Version,
+    cause: Option<Cause>,
+}
+
+impl Shown {
+    /// A trial as it stands; with the cause, when there was a verdict.
+    pub(crate) fn of_trial(open: &OpenTrial, cause: Option<Cause>) -> Self {
+        Self::OfTrial(Box::new(Exhibit {
+            trial: open.trial.clone(),
+            successes: open.successes(),
+            candidate: open.candidate.id.version,
+            stable: open.stable.id.version,
+            cause,
+        }))
+    }
+
+    /// As JSON.
+    pub(crate) fn write(self) -> Value {
+        match self {
+            Self::Written(value) => value,
+            Self::OfTrial(exhibit) => exhibit.write(),
         }
     }
-    value
+}
+
+impl Exhibit {
+    fn write(&self) -> Value {
+        let mut value = of_evidence(&self.trial.evidence(self.successes));
+        if let Some(fields) = value.as_object_mut() {
+            fields.insert("candidate".into(), self.candidate.get().into());
+            fields.insert("stable".into(), self.stable.get().into());
+            if let Some(cause) = &self.cause {
+                fields.insert("cause".into(), cause.as_str().into());
+                fields.insert("verdict".into(), of_cause(cause));
+            }
+        }
+        value
+    }
+}
+
+/// A trial's evidence as it stands.
+pub(crate) fn of_trial(open: &OpenTrial) -> Value {
+    Shown::of_trial(open, None).write()
 }
 
 fn of_evidence(evidence: &Evidence) -> Value {

@@ -82,10 +82,10 @@ impl Returned {
             return false;
         }
         self.order.push_back(mark);
-        if self.order.len() > MARKS_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.marks.remove(&oldest);
-            }
+        if self.order.len() > MARKS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.marks.remove(&oldest);
         }
         true
     }

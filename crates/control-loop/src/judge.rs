@@ -11,7 +11,7 @@ use control_rollout::{
 };
 
 use crate::effect::{Effect, RolledBack};
-use crate::evidence;
+use crate::evidence::Shown;
 use crate::rollout::Ended;
 use crate::state::{OpenTrial, State};
 use crate::turn::Core;
@@ -85,7 +85,7 @@ impl Core {
         let Some(open) = state.models.get_mut(name).and_then(|m| m.trials.get_mut(&candidate)) else { return };
         match decide(verdict, open.trial.guardrail()) {
             Decision::None => {}
-            Decision::RollBack(cause) => self.roll_back(state, name, candidate, &cause, effects),
+            Decision::RollBack(cause) => self.roll_back(state, name, candidate, cause, effects),
             Decision::WouldRollBack(cause) => {
                 tell_once(open, name, ("would_roll_back", cause.as_str()), cause.to_string(), effects);
             }
@@ -126,7 +126,7 @@ impl Core {
         state: &mut State,
         name: &ModelName,
         candidate: Version,
-        cause: &Cause,
+        cause: Cause,
         effects: &mut Vec<Effect>,
     ) {
         let Some(mut rolled_back) = self.convict(state, name, candidate, cause) else { return };
@@ -160,25 +160,25 @@ impl Core {
         state: &mut State,
         name: &ModelName,
         candidate: Version,
-        cause: &Cause,
+        cause: Cause,
     ) -> Option<Box<RolledBack>> {
         let open = state.models.get(name).and_then(|m| m.trials.get(&candidate))?;
         let digest = open.candidate.digest;
         let id = open.candidate.id.clone();
-        let evidence = evidence::of_trial(open, Some(cause));
         let stable = open.stable.id.version;
         let before = describe(state, name);
-        let mut changes = self.bar(state, &id, digest, cause.as_str());
-        let text = cause.to_string();
-        let ended = Ended::Rule { rule: cause.as_str(), text: &text };
+        let (word, reason) = (cause.as_str(), cause.to_string());
+        let evidence = Shown::of_trial(open, Some(cause));
+        let mut changes = self.bar(state, &id, digest, word);
+        let ended = Ended::Rule { rule: word, text: &reason };
         let rollout = self.end_rollout(state, (name, candidate), ended, &mut changes);
-        self.metrics.rolled_back(name, cause.as_str());
+        self.metrics.rolled_back(name, word);
         Some(Box::new(RolledBack {
             id,
             digest,
             stable,
-            cause: cause.as_str().to_owned(),
-            reason: cause.to_string(),
+            cause: word.to_owned(),
+            reason,
             evidence,
             before,
             after: String::new(),
@@ -233,7 +233,7 @@ fn tell_once(
     effects: &mut Vec<Effect>,
 ) {
     if open.told.insert(format!("{verdict}/{rule}")) {
-        let evidence = evidence::of_trial(open, None);
+        let evidence = Shown::of_trial(open, None);
         let id = open.candidate.id.clone();
         effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::admissible::{confirmed_before, leaving, resolve, stable_of};
 use crate::effect::{Effect, RolledBack};
-use crate::evidence;
+use crate::evidence::Shown;
 use crate::judge::describe;
 use crate::order::{Done, Order, Refused, refuse};
 use crate::publish::is_ready;
@@ -74,7 +74,7 @@ impl Core {
             let id = State::id(model, *version);
             let Some(digest) = state.entry(&id).and_then(|e| e.digest) else { continue };
             let open = state.models.get(model).and_then(|m| m.trials.get(version));
-            let evidence = open.map_or_else(|| shown.clone(), |open| evidence::of_trial(open, None));
+            let evidence = open.map_or_else(|| Shown::Written(shown.clone()), |open| Shown::of_trial(open, None));
             let mut changes = if is_quarantined { self.bar(state, &id, digest, cause) } else { Vec::new() };
             let ended = Ended::Order { by: &order.actor, reason: &reason };
             let rollout = self.end_rollout(state, (model, *version), ended, &mut changes);

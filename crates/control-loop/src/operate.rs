@@ -144,6 +144,10 @@ impl Core {
                 generation,
                 "decided"
             );
+            // What becomes of a rollout is told by whoever takes it on, and once is enough.
+            if entry.changes.iter().any(|change| matches!(change, Change::Rollout { .. })) {
+                continue;
+            }
             self.notify(json!({ "event": entry.action.as_str(), "model": entry.model.as_ref().map(ModelName::as_str),
                 "version": version, "actor": entry.actor, "reason": entry.reason, "generation": generation }));
         }
@@ -243,7 +247,7 @@ impl Core {
         let entry = Entry {
             before: Some(describe(&state, model)),
             after: Some(format!("{version}: 100 %, fallback {stable}")),
-            evidence_json: open.map(|open| evidence::of_trial(open, None).to_string()),
+            evidence_json: open.map(|open| evidence::of_trial(open).to_string()),
             changes: vec![Change::Stance { model: model.clone(), stance }],
             ..self.entry(
                 order,

@@ -63,7 +63,7 @@ impl Core {
     fn route(&self, state: &mut State, name: &ModelName, effects: &mut Vec<Effect>) {
         let mut convicted = Vec::new();
         while let Some((version, cause)) = self.compile_and_try(state, name, effects) {
-            convicted.extend(self.convict(state, name, version, &cause));
+            convicted.extend(self.convict(state, name, version, cause));
         }
         let after = describe(state, name);
         effects.extend(

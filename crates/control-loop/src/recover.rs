@@ -198,3 +198,48 @@ fn restarted(decisions: &Decisions, now_unix_ms: u64) -> Vec<Entry> {
     };
     decisions.rollouts.iter().filter_map(entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+    use base_types::{Generation, ModelName, Version};
+
+    use super::*;
+
+    fn recovered(noted: &[(String, String)], is_clean: bool) -> Recovered {
+        let id = VersionId { model: ModelName::new("m").unwrap(), version: Version::new(2).unwrap() };
+        Recovered {
+            decisions: Decisions::default(),
+            generation_floor: Generation(1),
+            boots: 2,
+            clean_shutdown: is_clean,
+            accepted_routing: None,
+            checkpoints: noted.to_vec(),
+            open_trials: Vec::new(),
+            pending_quarantines: Vec::new(),
+            interrupted_loads: vec![(Digest::new([7; 32]), id)],
+        }
+    }
+
+    #[test]
+    fn content_that_ends_the_process_three_times_while_it_is_loaded_is_barred() {
+        let mut noted = Vec::new();
+        for n_crashes in 1..=LOAD_CRASHES_MAX {
+            let recovered = recovered(&noted, false);
+            let (crashes, changes) = note_load_crashes(&recovered);
+            assert_eq!(crashes[&Digest::new([7; 32])], n_crashes);
+            noted = changes.into_iter().map(|(key, json)| (key, json.unwrap())).collect();
+            let (state, entries) = recover(&recovered, (BTreeMap::new(), crashes), 5);
+            let is_barred = state.decisions.quarantine.contains_key(&Digest::new([7; 32]));
+            assert_eq!(is_barred, n_crashes == LOAD_CRASHES_MAX, "{n_crashes}");
+            assert_eq!(entries.len(), if is_barred { 2 } else { 1 });
+        }
+    }
+
+    #[test]
+    fn an_orderly_end_in_the_middle_of_a_load_is_nobodys_fault() {
+        let (crashes, changes) = note_load_crashes(&recovered(&[], true));
+        assert!(crashes.is_empty() && changes.is_empty());
+    }
+}

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::checkpoint;
 use crate::effect::Effect;
-use crate::evidence;
+use crate::evidence::{self, Shown};
 use crate::leave::Leave;
 use crate::order::{Operation, Order};
 use crate::recorder::Job;
@@ -117,7 +117,8 @@ fn tell(
     let why = why.map(|why| format!("; {why}")).unwrap_or_default();
     let text = format!("{}{why}", Cause::SteadyState(*evidence));
     let id = watched.version.id.clone();
-    effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence: evidence::of_steady(evidence) });
+    let evidence = Shown::Written(evidence::of_steady(evidence));
+    effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });
 }
 
 /// The key the state of a watch is stored under.

@@ -32,7 +32,8 @@ fn status_shows_models_versions_shares_and_trials() {
     let trial = &model["trials"][0];
     assert_eq!(trial["candidate"].to_string().trim_matches('"'), "2");
     let evidence = &trial["evidence"];
-    assert_eq!(evidence["rules"].as_array().unwrap().len(), 3);
+    let rules: Vec<&str> = evidence["rules"].as_array().unwrap().iter().filter_map(|r| r["rule"].as_str()).collect();
+    assert_eq!(rules, ["limit", "relative", "stable_limit", "sample_ratio"]);
     let needed = evidence["promotion"]["clean_requests_needed"].as_u64().unwrap();
     assert_eq!(needed, 348, "a limit of 1 % needs 348 clean requests");
     let threshold = evidence["promotion"]["threshold"].as_f64().unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use switchrail_tests::{Exit, Gateway, run, wait_until};
+use switchrail_tests::{Exit, Gateway, Infer, run, wait_until};
 use testkit::onnx::affine4;
 
 /// A proof below five percent needs some seventy clean requests; a person is asked before all traffic.
@@ -62,7 +62,8 @@ fn a_rollout_goes_from_start_to_promotion_by_command() {
     wait_until("traffic for the candidate", || {
         gateway.ask_all("m", [1.0; 4]).iter().any(|answer| answer.version() == 2)
     });
-    let parts = ["m: version 2 against version 1   policy asked, rollout 1", "ordered by ann", "▶ weight 50 %", "limit  "];
+    let parts =
+        ["m: version 2 against version 1   policy asked, rollout 1", "ordered by ann", "▶ weight 50 %", "limit  "];
     check_ok(rollout(&gateway, &["status", "m"]), &parts);
     check_ok(rollout(&gateway, &["pause", "m", "--actor", "bob", "--reason", "lunch"]), &["paused by bob: lunch"]);
     check_ok(rollout(&gateway, &["status", "m"]), &["PAUSED, by order", "waits for a person to resume it"]);
@@ -71,7 +72,7 @@ fn a_rollout_goes_from_start_to_promotion_by_command() {
     check_ok(rollout(&gateway, &["status", "m"]), &["WAITS FOR APPROVAL", "the approval of the model team"]);
     let nameless = rollout(&gateway, &["approve", "m", "--actor", ""]);
     assert_eq!(nameless.code, Some(1), "{nameless:?}");
-    check_ok(rollout(&gateway, &["approve", "m", "--actor", "cleo"]), &["approved by cleo"]);
+    check_ok(rollout(&gateway, &["approve", "m", "--actor", "cleo"]), &["version 2 has all traffic"]);
     wait_status(&gateway, "promoted");
     let seen = check_ok(rollout(&gateway, &["status", "m", "--watch"]), &["promoted", "100 % of the traffic"]);
     assert_eq!(seen.lines().count(), 1, "it is over: {seen}");
@@ -124,7 +125,8 @@ fn the_power_of_a_policy_is_told_with_a_gateway_and_without() {
     let gateway = gateway();
     let exit = rollout(&gateway, &["power", "other"]);
     check_refused(exit, "model_unknown");
-    let told = check_ok(rollout(&gateway, &["power", "m", "--rps", "40", "--policy", "fast"]), &["40 requests a second"]);
+    let told =
+        check_ok(rollout(&gateway, &["power", "m", "--rps", "40", "--policy", "fast"]), &["40 requests a second"]);
     let file = gateway.builder_used().routing_file();
     let offline = ["rollout", "power", "m", "--rps", "40", "--policy", "fast", "--routing", file.to_str().unwrap()];
     assert_eq!(check_ok(run(&offline), &["a share of 10 %", "It takes", "convicted with a chance of at most"]), told);
@@ -136,7 +138,8 @@ fn the_power_of_a_policy_is_told_with_a_gateway_and_without() {
 fn an_experiment_is_planned_without_a_gateway() {
     let plan = ["experiment", "plan", "--rate", "42", "--baseline", "0.05", "--effect", "0.01"];
     let absolute = check_ok(run(&plan), &["outcomes", "stable, 50 %", "Assumed:"]);
-    let relative = ["experiment", "plan", "--rate", "42", "--baseline", "0.05", "--effect", "20%", "--share", "0.5,0.5"];
+    let relative =
+        ["experiment", "plan", "--rate", "42", "--baseline", "0.05", "--effect", "20%", "--share", "0.5,0.5"];
     assert_eq!(check_ok(run(&relative), &[]), absolute);
     let json = check_ok(run(&[&plan[..], &["--days-max", "0.001", "--json"]].concat()), &["\"in_time\": false"]);
     assert!(json.contains("reachable_effect"), "{json}");
@@ -146,6 +149,33 @@ fn an_experiment_is_planned_without_a_gateway() {
     let address = gateway.addresses().admin.to_string();
     check_ok(run(&["experiment", "list", "--admin", &address]), &["no experiments"]);
     check_refused(run(&["experiment", "report", "ranker", "--admin", &address]), "experiment_unknown");
+}
+
+#[test]
+fn an_experiment_is_listed_and_reported() {
+    let routing = "[models.m]\nstable = 1\nsticky = { header = \"x-user\" }\n\
+        [experiments.page]\nmodel = \"m\"\nunits = [0.0, 1.0]\narms = { 1 = 1, 2 = 1 }\n";
+    let builder = (1..=2).fold(Gateway::builder(), |b, v| b.model("m", v, &affine4(v as f32, 0.0)));
+    let gateway = builder.routing(routing).start();
+    gateway.wait_state("m", 2, "ready");
+    let mut client = gateway.client();
+    for user in 0..60 {
+        Infer::first("m", 1.0).header("x-user", format!("user-{user}")).send(&mut client).ok();
+    }
+    let address = gateway.addresses().admin.to_string();
+    let ask = |arguments: &[&str]| run(&[&["experiment"], arguments, &["--admin", &address]].concat());
+    check_ok(ask(&["list"]), &["page: m, running", "Not enough data yet"]);
+    let parts =
+        ["Not enough data yet", "arm ", "version 1", "version 2", "against stable", "sample ratio: as it should be"];
+    wait_until("the requests to be counted", || {
+        let page = check_ok(ask(&["report", "page"]), &parts);
+        let of = |arm: &str| -> u64 {
+            let row = page.lines().find(|line| line.trim_start().starts_with(arm)).unwrap_or_default();
+            row.split_whitespace().nth(2).and_then(|n| n.parse().ok()).unwrap_or(0)
+        };
+        of("version 1") > 0 && of("version 1") + of("version 2") == 60
+    });
+    check_ok(ask(&["report", "page", "--json"]), &["\"experiment\": \"page\"", "\"arms\""]);
 }
 
 fn write(folder: &Path, name: &str, content: &str) -> String {
@@ -172,12 +202,16 @@ fn recorded_outcomes_are_replayed_against_a_policy() {
     let folder = tempfile::TempDir::new().unwrap();
     let routing = write(folder.path(), "routing.toml", "[models.m]\nstable = 1\n");
     let recorded = write(folder.path(), "outcomes.jsonl", &outcomes());
-    let replay = ["rollout", "replay", "--outcomes", &recorded, "--candidate", "2", "--stable", "1", "--routing", &routing];
+    let replay =
+        ["rollout", "replay", "--outcomes", &recorded, "--candidate", "2", "--stable", "1", "--routing", &routing];
     let with = |more: &[&str]| run(&[&replay[..], more].concat());
     check_ok(with(&[]), &["2,000 outcomes", "0 faults in 1,000 requests", "would not have been rolled back"]);
     let parts = ["rolls back: ", "version 2 would have been rolled back", "20 of 20 runs found the injection"];
     let found = check_ok(with(&["--inject-faults", "50%", "--from", "2023-11-14T22:14:00Z", "--runs", "20"]), &parts);
-    assert_eq!(check_ok(with(&["--inject-faults", "50%", "--from", "2023-11-14T22:14:00Z", "--runs", "20"]), &[]), found);
+    assert_eq!(
+        check_ok(with(&["--inject-faults", "50%", "--from", "2023-11-14T22:14:00Z", "--runs", "20"]), &[]),
+        found
+    );
     let json = check_ok(with(&["--inject-faults", "1", "--json"]), &["\"rolled_back\": true"]);
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(value["candidate"]["faults"].as_u64().unwrap() <= 6, "three or four faults are enough: {json}");
@@ -186,6 +220,7 @@ fn recorded_outcomes_are_replayed_against_a_policy() {
     let exit = with(&["--policy", "nope"]);
     assert!(exit.code == Some(1) && exit.stderr.contains("no policy \"nope\""), "{exit:?}");
     let broken = write(folder.path(), "broken.jsonl", &format!("{}{{\"unix_ms\": 5}}\n", outcomes()));
-    let exit = run(&["rollout", "replay", "--outcomes", &broken, "--candidate", "2", "--stable", "1", "--routing", &routing]);
+    let exit =
+        run(&["rollout", "replay", "--outcomes", &broken, "--candidate", "2", "--stable", "1", "--routing", &routing]);
     assert!(exit.code == Some(1) && exit.stderr.contains("broken.jsonl:2001: "), "{exit:?}");
 }

@@ -1,9 +1,12 @@
 //! A candidate in shadow: judged by what it would have answered, before any caller sees it.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use switchrail_tests::{Gateway, wait_until};
 use testkit::onnx::derive::annotated;
-use testkit::onnx::{affine4, failing_when};
+use testkit::onnx::{affine4, failing_when, looping};
 
 /// Copies of all requests, then half of the traffic. `more` goes into the rule.
 fn routing(more: &str) -> String {
@@ -134,4 +137,24 @@ fn a_restart_leaves_the_shadow_as_it_was() {
     assert_eq!(rollout["number"], 1);
     ask_stable(&gateway);
     gateway.wait_step("m", "weight", || drop(gateway.ask_all("m", [1.5; 20])));
+}
+
+#[test]
+fn a_candidate_whose_copies_take_the_process_with_them_twice_ends_its_rollout() {
+    let mut gateway = shadowing(&looping(64, 1.0, 0.0), "on_failure = \"rollback\"");
+    for n_ends in 1..=2 {
+        gateway.wait_step("m", "shadow", || {});
+        // As many steps as the first number says: the copy runs until its timeout, which is far.
+        gateway.ask_all("m", [1e9]);
+        sleep(Duration::from_millis(300));
+        gateway.kill();
+        gateway.start_again();
+        if n_ends == 1 {
+            gateway.wait_state("m", 2, "ready");
+            assert_eq!(gateway.rollout_status("m"), "running", "one end may be the machine's");
+        }
+    }
+    let rollout = gateway.wait_rollout("m", "rolled_back", || {});
+    assert!(rollout["note"].as_str().unwrap().contains("crash_loop"), "{rollout:#}");
+    assert_eq!(gateway.metric("switchrail_attempts_total", &[("version", "2")]), 0.0, "nobody saw it");
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use tracing::{info, warn};
 
 use crate::effect::{Effect, RolledBack};
-use crate::evidence;
+use crate::evidence::{self, Shown};
 use crate::judge::{describe, percent};
 use crate::operate::Plan;
 use crate::order::{Operation, Order, Refused, RolloutOrder, refuse};
@@ -53,7 +53,7 @@ impl Core {
         if before.as_ref() == Some(&rollout) && actions.is_empty() {
             return Ok(String::new());
         }
-        let counts = self.counts_of(name, &rollout);
+        let (counts, message) = (self.counts_of(name, &rollout), told(&actions, &rollout));
         let out = actions.iter().find_map(|action| match action {
             Action::RollBack { cause, is_quarantined } => Some((cause.clone(), *is_quarantined)),
             _ => None,
@@ -76,7 +76,7 @@ impl Core {
             live.see(&rollout, counts, self.clock.unix_ms());
         }
         self.follow_up(name, &rollout, actions, &by.actor);
-        Ok(rollout.note.to_string())
+        Ok(message)
     }
 
     /// What the candidate has answered until now: where the counts of a step that begins now begin.
@@ -101,7 +101,7 @@ impl Core {
         let action = if rollout.status.is_over() { JournalAction::RolloutEnded } else { by.action };
         let open = state.models.get(name).and_then(|m| m.trials.get(&rollout.candidate));
         let is_over = rollout.status.is_over();
-        let evidence = open.map(|open| evidence::of_trial(open, None));
+        let evidence = open.map(|open| evidence::of_trial(open));
         let evidence = if is_over { Some(report::of(rollout, evidence)) } else { evidence };
         let entry = Entry {
             model: Some(name.clone()),
@@ -135,7 +135,7 @@ impl Core {
         let described = describe(&state, name);
         let had_traffic = before.is_some_and(|before| before.share > 0.0);
         let open = state.models.get(name).and_then(|m| m.trials.get(&rollout.candidate));
-        let evidence = report::of(rollout, open.map(|open| evidence::of_trial(open, None)));
+        let evidence = report::of(rollout, open.map(|open| evidence::of_trial(open)));
         let word = out_word(cause);
         let mut changes = vec![Change::Rollout { model: name.clone(), rollout: Box::new(rollout.clone()) }];
         if is_quarantined {
@@ -163,7 +163,7 @@ impl Core {
                 stable: rollout.stable,
                 cause: word,
                 reason: reason(by, &rollout.note),
-                evidence,
+                evidence: Shown::Written(evidence),
                 before: described,
                 after,
                 generation,
@@ -213,10 +213,10 @@ impl Core {
                 | Action::Release => {}
             }
         }
-        if rollout.status.is_over() {
-            if let Some(model) = self.lock().models.get_mut(name) {
-                model.live = None;
-            }
+        if rollout.status.is_over()
+            && let Some(model) = self.lock().models.get_mut(name)
+        {
+            model.live = None;
         }
     }
 

@@ -65,9 +65,10 @@ pub(super) fn page(rollout: &Rollout, now_unix_ms: u64, paint: Paint) -> String 
     text.push('\n');
     text.push_str(&steps(&rollout.steps, paint));
     text.push_str(&shares(rollout, paint));
-    text.push_str(&evidence(rollout, paint));
     text.push('\n');
+    // Before the evidence, so that it is seen where the terminal is short.
     text.push_str(&outlook(rollout, now_unix_ms, paint));
+    text.push_str(&evidence(rollout, paint));
     text
 }
 

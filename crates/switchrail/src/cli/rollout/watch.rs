@@ -72,7 +72,12 @@ impl Watch {
         }
         loop {
             match self.look() {
-                Ok(Some(code)) => return Ok(code),
+                Ok(Some(code)) => {
+                    if self.is_drawn && !self.is_json {
+                        draw("\n")?;
+                    }
+                    return Ok(code);
+                }
                 Ok(None) => {}
                 // A gateway that restarts is worth watching.
                 Err(error @ CliError::Unreachable { .. }) => self.say(&with_causes(&error))?,
@@ -135,9 +140,12 @@ fn outcome(status: &str) -> Option<ExitCode> {
     }
 }
 
-/// A page written over the one before: from the top, each line cleared to its end, and what is below too.
+/// A page written over the one before: each line at its place and cleared to its end, and what is below too. Lines that
+/// are too long are cut and not wrapped, and those below the terminal's last one do not make it scroll.
 fn in_place(text: &str) -> String {
-    format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
+    let line = |(at, line): (usize, &str)| format!("\x1b[{};1H{line}\x1b[K", at + 1);
+    let lines: String = text.lines().enumerate().map(line).collect();
+    format!("\x1b[?7l{lines}\x1b[J\x1b[?7h")
 }
 
 /// Control sequences do not pass through `print`, which lets none through.

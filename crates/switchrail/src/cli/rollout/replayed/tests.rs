@@ -37,7 +37,7 @@ fn a_replay_tells_when_it_would_have_acted_and_on_what() {
     let page = text(&setting, &found, Some(&delays));
     for part in [
         "fraud: version 8 against version 7, policy default\n",
-        "outcomes, from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:30.",
+        "outcomes, from 2023-11-14T22:13:20.000Z to 2023-11-14T22:13:3",
         "the policy: step 1 of 7 (gate) began",
         "\n    rolls back: ",
         "version 8 would have been rolled back\n",

@@ -49,6 +49,12 @@ traffic   [█░░░░░░░░░░░░░░░░░░░░░░
           [███████████████████████░]    95 %  version 7
 copies    [██░░░░░░░░░░░░░░░░░░░░░░]    10 %  copied to version 8, 90 in this step
 
+now       waits for proof of errors (220 clean requests more); about 1 min
+this step about 1 min more if all goes well, until 2023-11-14 22:14:19 UTC
+the whole about 1 h 1 min more if all goes well, until 2023-11-14 23:15:00 UTC
+last      step 2 of 3 (weight 5 %) began
+next      version 9
+
 evidence of harm: a full bar trips the rule (log E of its threshold)
   limit             [████████████░░░░░░░░░░░░]     4.00 of 8.00  3 faults, 1237 successes
   relative          [░░░░░░░░░░░░░░░░░░░░░░░░]        – of 8.00  0 faults, 0 of stable
@@ -58,12 +64,6 @@ evidence of harm: a full bar trips the rule (log E of its threshold)
 proof of health: a full bar completes it
   errors            [███████████░░░░░░░░░░░░░]     1.34 of 3.00  220 clean requests more
   latency           [████████████████████████]     3.20 of 3.00  proven
-
-now       waits for proof of errors (220 clean requests more); about 1 min
-this step about 1 min more if all goes well, until 2023-11-14 22:14:19 UTC
-the whole about 1 h 1 min more if all goes well, until 2023-11-14 23:15:00 UTC
-last      step 2 of 3 (weight 5 %) began
-next      version 9
 ";
     assert_eq!(shown(&running()), expected);
 }

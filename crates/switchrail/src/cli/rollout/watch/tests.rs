@@ -28,5 +28,6 @@ fn texts_from_the_gateway_cannot_steer_the_terminal() {
 
 #[test]
 fn a_page_is_written_over_the_one_before() {
-    assert_eq!(in_place("a\nb\n"), "\x1b[Ha\x1b[K\nb\x1b[K\n\x1b[J");
+    let expected = "\x1b[?7l\x1b[1;1Ha\x1b[K\x1b[2;1Hb\x1b[K\x1b[J\x1b[?7h";
+    assert_eq!(in_place("a\nb\n"), expected, "no line break, which could make the terminal scroll");
 }

@@ -127,6 +127,6 @@ impl OutcomeLedger {
 fn count_watched(watch: &Watch, attempt: &Attempt<'_>, outcome: &Outcome) {
     let is_own = outcome.reason == attempt.assignment.reason;
     if let Some(arm) = watch.arm(attempt.assignment).filter(|_| is_own) {
-        watch.attempted(arm, outcome, attempt.rerun);
+        watch.attempted((arm, attempt.assignment.key), outcome, attempt.rerun);
     }
 }

@@ -8,10 +8,12 @@
 mod arm;
 mod drift;
 mod histogram;
+mod once;
 mod plan;
 mod shadow;
 mod totals;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base_routing::Assignment;
@@ -20,6 +22,7 @@ use base_types::{Outcome, OutcomeClass};
 use crate::Rerun;
 use crate::prediction::ExperimentMark;
 use arm::ArmCounters;
+use once::Once;
 
 pub use drift::{BINS_MAX, DECILE_EDGES, DECILE_SAMPLE_MAX, DriftBins, DriftPlan};
 pub use histogram::LatencyCounts;
@@ -35,7 +38,14 @@ pub struct Watch {
     marks: Vec<(f32, Option<ExperimentMark>)>,
     sample: drift::Sample,
     shadow: shadow::ShadowCounters,
+    /// Shared with the watches of the same trial.
+    once: Arc<Once>,
 }
+
+/// Events that count once for each sticky key: being assigned, each latency bound, each bin.
+const ASSIGNED: u64 = 0;
+const SLOW: u64 = 1;
+const BINNED: u64 = SLOW + LATENCY_BOUNDS_MAX as u64;
 
 impl Watch {
     /// Starts to count by a plan. Of its arms the first [`ARMS_MAX`] are kept, of its bounds the first
@@ -45,7 +55,13 @@ impl Watch {
         plan.latency_bounds.truncate(LATENCY_BOUNDS_MAX);
         let arms = plan.arms.iter().map(|_| ArmCounters::default()).collect();
         let marks = plan.arms.iter().map(|arm| (plan.pair_share(arm) as f32, arm.mark())).collect();
-        Self { plan, arms, marks, sample: drift::Sample::default(), shadow: shadow::ShadowCounters::default() }
+        let (sample, shadow) = (drift::Sample::default(), shadow::ShadowCounters::default());
+        Self { plan, arms, marks, sample, shadow, once: Arc::default() }
+    }
+
+    /// Starts to count by another plan of the same trial as `before`: sticky keys that were counted there have been.
+    pub fn after(before: &Self, plan: WatchPlan) -> Self {
+        Self { once: before.once.clone(), ..Self::new(plan) }
     }
 
     /// What is looked at.
@@ -67,31 +83,34 @@ impl Watch {
         self.marks.get(arm).copied().unwrap_or_default()
     }
 
-    /// A request fell to an arm and is about to be tried. `is_keyed`: it was drawn by a sticky key.
-    pub fn assigned(&self, arm: usize, is_keyed: bool) {
+    /// A request fell to an arm and is about to be tried. `key`: the sticky key it was drawn by, if it was.
+    pub fn assigned(&self, arm: usize, key: Option<u64>) {
         if let Some(arm) = self.arms.get(arm) {
-            arm.count_assigned(is_keyed);
+            arm.count_assigned(self.once.is_own(key, ASSIGNED));
         }
     }
 
-    /// An attempt at an arm ended.
-    pub fn attempted(&self, arm: usize, outcome: &Outcome, rerun: Rerun) {
+    /// An attempt at an arm ended. `key` as it was when it was assigned.
+    pub fn attempted(&self, (arm, key): (usize, Option<u64>), outcome: &Outcome, rerun: Rerun) {
         let Some(counters) = self.arms.get(arm) else { return };
         let bounds = &self.plan.latency_bounds;
+        let is_own = |bound: usize| self.once.is_own(key, SLOW + bound as u64);
         match outcome.class {
-            OutcomeClass::Ok => counters.count_ok(outcome.queue + outcome.run, bounds),
+            OutcomeClass::Ok => counters.count_ok(outcome.queue + outcome.run, bounds, is_own),
             OutcomeClass::VersionFault => counters.count_fault(rerun == Rerun::Failed),
             // Those who leave are mostly those who waited long: without them the slowest answers would not be seen.
             OutcomeClass::Cancelled | OutcomeClass::CallerDeadline | OutcomeClass::Saturation => {
-                counters.count_left(outcome.total, bounds);
+                counters.count_left(outcome.total, bounds, is_own);
             }
             _ => {}
         }
     }
 
-    /// A good answer of an arm fell into a bin of the output that is watched for drift.
-    pub fn binned(&self, arm: usize, bin: usize) {
-        if let Some(counters) = self.arms.get(arm) {
+    /// A good answer of an arm fell into a bin of the output that is watched for drift. A sticky key counts once in each.
+    pub fn binned(&self, (arm, key): (usize, Option<u64>), bin: usize) {
+        // What lies beyond the last bin shares it.
+        let bin = bin.min(BINS_MAX - 1);
+        if let Some(counters) = self.arms.get(arm).filter(|_| self.once.is_own(key, BINNED + bin as u64)) {
             counters.count_bin(bin);
         }
     }

@@ -36,7 +36,10 @@ pub(crate) fn renew(state: &mut State, name: &ModelName, guardrail: &Guardrail, 
     };
     let is_new_to = |open: &OpenTrial| open.watches.is_empty();
     let is_kept = model.watch.as_ref().filter(|watch| *watch.plan() == plan && !model.trials.values().any(is_new_to));
-    let watch = is_kept.cloned().unwrap_or_else(|| Arc::new(Watch::new(plan)));
+    let before = model.watch.as_ref().filter(|_| !model.trials.values().any(is_new_to));
+    let watch = is_kept.cloned().unwrap_or_else(|| {
+        Arc::new(before.map_or_else(|| Watch::new(plan.clone()), |before| Watch::after(before, plan.clone())))
+    });
     for open in model.trials.values_mut() {
         if !open.watches.iter().any(|known| Arc::ptr_eq(known, &watch)) {
             open.watches.push(watch.clone());
@@ -230,8 +233,8 @@ fn share_of(shares: &mut Vec<ShareTotals>, share: f64) -> &mut ShareTotals {
 }
 
 fn add(sum: &mut ArmTotals, counts: &ArmCounts, has_limit: bool) {
-    // Requests of one sticky key fall together, so they say less about shares than their number.
-    sum.assigned += counts.assigned.saturating_sub(counts.keyed);
+    // Requests of one sticky key fall together: for comparisons they are one draw.
+    sum.assigned += counts.assigned.saturating_sub(counts.repeated);
     sum.ok += counts.ok;
     sum.faults += counts.faults.saturating_sub(counts.poisoned);
     let n_before = usize::from(has_limit);
@@ -239,7 +242,7 @@ fn add(sum: &mut ArmTotals, counts: &ArmCounts, has_limit: bool) {
         sum.timed += within + slow;
         sum.slow += slow;
     }
-    for (at, slow) in counts.slow.iter().skip(n_before).take(LATENCY_QUANTILES_MAX).enumerate() {
+    for (at, slow) in counts.slow_once.iter().skip(n_before).take(LATENCY_QUANTILES_MAX).enumerate() {
         sum.slow_at[at] += slow;
     }
     for (sum, count) in sum.bins.iter_mut().zip(&counts.bins) {

@@ -7,7 +7,7 @@ use base_types::{DataType, Tensor};
 use crate::numbers::{argmax, numbers, row_length};
 
 /// Counts an answer of an arm. An answer without the output, or whose output has no order of size, is in no bin.
-pub(crate) fn count(watch: &Watch, arm: usize, outputs: &[Tensor]) {
+pub(crate) fn count(watch: &Watch, (arm, key): (usize, Option<u64>), outputs: &[Tensor]) {
     let Some(DriftPlan { output, bins }) = &watch.plan().drift else { return };
     let Some(output) = outputs.iter().find(|tensor| *tensor.name() == **output) else { return };
     if output.datatype() == DataType::Bool {
@@ -25,7 +25,7 @@ pub(crate) fn count(watch: &Watch, arm: usize, outputs: &[Tensor]) {
         }
     };
     if let Some(bin) = bin {
-        watch.binned(arm, bin);
+        watch.binned((arm, key), bin);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{Gateway, drift};
 pub(crate) struct Watching<'a> {
     watch: &'a Arc<Watch>,
     arm: usize,
+    key: Option<u64>,
     draft: Option<Draft<'a>>,
 }
 
@@ -27,13 +28,13 @@ impl<'a> Watching<'a> {
     ) -> Option<Box<Self>> {
         let watch = model.watch.as_ref()?;
         let arm = watch.arm(assignment)?;
-        watch.assigned(arm, assignment.key.is_some());
+        watch.assigned(arm, assignment.key);
         if matches!(assignment.split, Some(SplitId::Experiment(_))) {
             expose(gateway, (model, watch), arm, assignment);
         }
         let sink = gateway.shadow_sink().filter(|_| assignment.version == watch.plan().stable);
         let draft = sink.and_then(|sink| Draft::new(sink, (model, watch), inputs, fastrand::f64()));
-        Some(Box::new(Self { watch, arm, draft }))
+        Some(Box::new(Self { watch, arm, key: assignment.key, draft }))
     }
 
     /// The request has an answer of its own version. Gives the copy that is to be handed over once it is written.
@@ -42,7 +43,7 @@ impl<'a> Watching<'a> {
         outputs: &[Tensor],
         (prediction, unix_ms): (PredictionId, u64),
     ) -> Option<(Draft<'a>, Answered)> {
-        drift::count(self.watch, self.arm, outputs);
+        drift::count(self.watch, (self.arm, self.key), outputs);
         self.draft.map(|draft| (draft, Answered { outputs: outputs.to_vec(), prediction, unix_ms }))
     }
 }

@@ -129,7 +129,8 @@ fn a_healthy_candidate_trips_nothing() {
 
 #[test]
 fn a_few_callers_who_ask_much_put_no_shares_in_doubt() {
-    let rule = "[models.m.sticky]\nheader = \"x-user\"";
+    let rule = "[models.m.guardrail.drift]\n[models.m.guardrail.latency_vs_stable]\nfreeze_after = 100\n\
+                [models.m.sticky]\nheader = \"x-user\"";
     let gateway = in_traffic(&equal(), rule);
     let mut client = gateway.client();
     // One key, one arm: all of these are on one side.
@@ -146,7 +147,9 @@ fn a_few_callers_who_ask_much_put_no_shares_in_doubt() {
         });
         let rollout = gateway.rollout("m");
         assert_eq!(rollout["status"], "running", "{key}: {rollout:#}");
-        assert_eq!(gateway.rollout_rule("m", "sample_ratio")["tripped"], false, "{key}: {rollout:#}");
+        for rule in ["sample_ratio", "drift", "latency_vs_stable"] {
+            assert_eq!(gateway.rollout_rule("m", rule)["tripped"], false, "{key}: {rollout:#}");
+        }
     }
 }
 

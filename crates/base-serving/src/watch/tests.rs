@@ -124,8 +124,8 @@ fn only_what_is_drawn_at_random_has_an_arm() {
 #[test]
 fn slow_answers_and_those_who_left_waiting_are_slow() {
     let (watch, ms) = (Watch::new(plan()), Duration::from_millis);
-    let end = |class, took| watch.attempted(1, &outcome(class, Reason::Split, took), Rerun::None);
-    (0..10).for_each(|_| watch.assigned(1, false));
+    let end = |class, took| watch.attempted((1, None), &outcome(class, Reason::Split, took), Rerun::None);
+    (0..10).for_each(|_| watch.assigned(1, None));
     for took in [1, 10, 11, 100, 101] {
         end(OutcomeClass::Ok, ms(took));
     }
@@ -133,7 +133,7 @@ fn slow_answers_and_those_who_left_waiting_are_slow() {
     end(OutcomeClass::Cancelled, ms(50));
     end(OutcomeClass::CallerDeadline, ms(500));
     end(OutcomeClass::Overload, ms(500));
-    watch.attempted(1, &outcome(OutcomeClass::VersionFault, Reason::Split, ms(500)), Rerun::Failed);
+    watch.attempted((1, None), &outcome(OutcomeClass::VersionFault, Reason::Split, ms(500)), Rerun::Failed);
     let totals = watch.totals();
     let pairs = totals.pairs(version(2), version(1));
     let [pair] = pairs.as_slice() else { unreachable!("{pairs:?}") };
@@ -147,16 +147,36 @@ fn slow_answers_and_those_who_left_waiting_are_slow() {
 }
 
 #[test]
+fn one_key_is_one_draw_over_all_watches_of_a_trial() {
+    let (watch, ms) = (Watch::new(plan()), Duration::from_millis);
+    let slow = outcome(OutcomeClass::Ok, Reason::Split, ms(50));
+    let ask = |watch: &Watch, key| {
+        watch.assigned(1, key);
+        watch.attempted((1, key), &slow, Rerun::None);
+        watch.binned((1, key), 3);
+    };
+    (0..10).for_each(|_| ask(&watch, Some(7)));
+    (0..10).for_each(|_| ask(&watch, None));
+    let later = Watch::after(&watch, plan());
+    [Some(7), Some(8)].into_iter().for_each(|key| ask(&later, key));
+    let read = |watch: &Watch| watch.totals().arms[1].clone();
+    let (first, second) = (read(&watch), read(&later));
+    assert_eq!((first.assigned, first.repeated, first.ok), (20, 9, 20));
+    assert_eq!((&*first.slow, &*first.slow_once, first.bins[3]), (&[20, 0][..], &[11, 0][..], 11));
+    assert_eq!((second.assigned, second.repeated, &*second.slow_once, second.bins[3]), (2, 1, &[1, 0][..], 1));
+}
+
+#[test]
 fn what_is_beyond_the_bounds_of_a_watch_is_dropped_or_shares_the_last_place() {
     let mut many = plan();
     many.arms = (0..200).map(|_| many.arms[0].clone()).collect();
     many.latency_bounds = vec![Duration::ZERO; 9];
     let watch = Watch::new(many);
     assert_eq!((watch.plan().arms.len(), watch.plan().latency_bounds.len()), (ARMS_MAX, LATENCY_BOUNDS_MAX));
-    watch.assigned(ARMS_MAX, true);
-    watch.binned(0, 3);
-    watch.binned(0, 31);
-    watch.binned(0, usize::MAX);
+    watch.assigned(ARMS_MAX, Some(1));
+    watch.binned((0, None), 3);
+    watch.binned((0, None), 31);
+    watch.binned((0, None), usize::MAX);
     let bins = &watch.totals().arms[0].bins;
     assert_eq!((bins[3], bins[BINS_MAX - 1], bins.len()), (1, 2, BINS_MAX));
     (0..2 * DECILE_SAMPLE_MAX).for_each(|i| watch.sampled(i as f64));
@@ -211,8 +231,8 @@ fn counts_of_many_threads_add_up() {
         for _ in 0..4 {
             scope.spawn(|| {
                 for _ in 0..1000 {
-                    watch.assigned(0, true);
-                    watch.attempted(0, &ok, Rerun::None);
+                    watch.assigned(0, None);
+                    watch.attempted((0, None), &ok, Rerun::None);
                     let now = &watch.totals().arms[0];
                     assert!(now.slow[0] <= now.ok, "no part is larger than the whole");
                 }

@@ -22,8 +22,8 @@ pub struct ArmTotals {
     pub plan: ArmPlan,
     /// Requests that fell to it and were tried, the ones still under way included.
     pub assigned: u64,
-    /// Of those, requests drawn by a sticky key: they are not independent of others with the same key.
-    pub keyed: u64,
+    /// Of those, requests whose sticky key was counted before: they are no draws of their own.
+    pub repeated: u64,
     /// Good answers.
     pub ok: u64,
     /// Faults of its version. A request that stable answered in its place is counted here, and not at stable.
@@ -34,7 +34,9 @@ pub struct ArmTotals {
     pub within: Vec<u64>,
     /// By latency bound: good answers that took longer, and callers who left, or whose time was over, after longer.
     pub slow: Vec<u64>,
-    /// Good answers by bin of the output watched for drift.
+    /// As `slow`, each sticky key once for each bound: what two arms may be compared by.
+    pub slow_once: Vec<u64>,
+    /// Good answers by bin of the output watched for drift, each sticky key once in each.
     pub bins: Vec<u64>,
     /// Times of good answers in queue and run.
     pub latencies: LatencyCounts,

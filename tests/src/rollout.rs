@@ -44,7 +44,8 @@ impl Gateway {
             let rollout = self.rollout(model);
             let steps = rollout["steps"].as_array().cloned().unwrap_or_default();
             let current = steps.iter().find(|step| step["state"] == "current");
-            let is_in = current.is_some_and(|current| current["name"].as_str().is_some_and(|name| name.starts_with(step)));
+            let is_in =
+                current.is_some_and(|current| current["name"].as_str().is_some_and(|name| name.starts_with(step)));
             // It moves with the first look that finds the candidate in memory.
             let has_traffic = |share: &str| rollout[share].as_f64().is_some_and(|share| share > 0.0);
             let has_moved = match step {

@@ -212,7 +212,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
         stable: open.stable.id.version.get(),
         since_unix_ms: open.since_unix_ms,
         mode: open.trial.guardrail().mode.as_str(),
-        evidence: evidence::of_trial(open, None),
+        evidence: evidence::of_trial(open),
     });
     let shares = model.versions.keys().map(|v| ShareStatus { version: v.get(), share: share(*v) });
     let mut notices = model.notices.clone();

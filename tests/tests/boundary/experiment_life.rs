@@ -53,7 +53,8 @@ fn exposures(gateway: &Gateway) -> Vec<Value> {
 
 #[test]
 fn every_arm_is_counted_and_each_unit_is_exposed_once() {
-    let gateway = gateway("[experiments.page]\nmodel = \"m\"\nunits = [0.0, 0.8]\nholdout = 0.2\narms = { 1 = 1, 2 = 1 }\n");
+    let gateway =
+        gateway("[experiments.page]\nmodel = \"m\"\nunits = [0.0, 0.8]\nholdout = 0.2\narms = { 1 = 1, 2 = 1 }\n");
     for _ in 0..2 {
         ask_as(&gateway, 0..200);
     }
@@ -116,9 +117,7 @@ fn feedback_decides_and_a_sentence_says_so_and_the_end_is_recorded() {
     let entry = gateway.wait_history("m", "experiment_ended");
     assert!(entry["evidence"]["sentence"].as_str().unwrap().starts_with("Keep version 2"), "{entry:#}");
     assert!(gateway.history("m").iter().any(|entry| entry["action"] == "experiment_started"));
-    wait_until("nobody to be in it any more", || {
-        ask_as(&gateway, 0..60).iter().all(|answer| answer.version() == 1)
-    });
+    wait_until("nobody to be in it any more", || ask_as(&gateway, 0..60).iter().all(|answer| answer.version() == 1));
     assert_eq!(gateway.admin("/v1/experiments")["experiments"], json!([]));
 }
 

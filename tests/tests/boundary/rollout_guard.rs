@@ -175,7 +175,11 @@ fn a_version_whose_load_takes_the_process_with_it_is_barred_and_the_others_serve
     let quarantine = gateway.admin("/v1/quarantine").to_string();
     assert!(quarantine.contains("crash_loop"), "{quarantine}");
     assert!(gateway.ask_all("m", [1.0; 10]).iter().all(|answer| answer.version() == 1));
-    gateway.order("m", "release", json!({ "version": "2", "reason": "the machine was short of memory", "actor": "ann" }));
+    gateway.order(
+        "m",
+        "release",
+        json!({ "version": "2", "reason": "the machine was short of memory", "actor": "ann" }),
+    );
     gateway.wait_state("m", 2, "ready");
     let answer = gateway.infer(&Infer::first("m", 1.0).pin(2)).ok();
     assert_eq!(answer.floats("y"), [2.0, 2.0, 4.0, 6.0]);

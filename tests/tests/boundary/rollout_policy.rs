@@ -12,9 +12,8 @@ use testkit::onnx::{affine4, failing_when};
 fn gateway(n: u64, policy: &str) -> Gateway {
     let equal = |version: u64| annotated(&affine4(1.0, 0.0), &format!("version {version}")).unwrap();
     let builder = (1..=n).fold(Gateway::builder(), |builder, version| builder.model("m", version, &equal(version)));
-    let routing = format!(
-        "[models.m]\nstable = 1\npolicy = \"p\"\n[models.m.guardrail]\nlimit = 0.05\n[policies.p]\n{policy}\n"
-    );
+    let routing =
+        format!("[models.m]\nstable = 1\npolicy = \"p\"\n[models.m.guardrail]\nlimit = 0.05\n[policies.p]\n{policy}\n");
     let gateway = builder.routing(&routing).start();
     (1..=n).for_each(|version| gateway.wait_state("m", version, "ready"));
     gateway
@@ -70,7 +69,8 @@ fn a_newcomer_takes_the_place_of_the_one_before_it() {
 
 #[test]
 fn rollbacks_in_a_row_freeze_the_rollouts_until_a_person_thaws_them() {
-    let gateway = gateway(1, &format!("freeze_after = {{ rollbacks = 2, within = \"1h\" }}\ncooldown = \"1h\"\n{STAY}"));
+    let gateway =
+        gateway(1, &format!("freeze_after = {{ rollbacks = 2, within = \"1h\" }}\ncooldown = \"1h\"\n{STAY}"));
     for version in [2, 3] {
         gateway.repository().publish("m", version, &failing_when(100.0, version as f32, 0.0)).unwrap();
         gateway.wait_state("m", version, "ready");

@@ -130,7 +130,7 @@ pub(crate) fn of(state: &State, name: &ModelName, now_unix_ms: u64) -> Option<Ro
         n_requests: facts.n_requests,
         n_shadowed: facts.n_shadowed,
         rules: rules.collect(),
-        evidence: open.map_or(Value::Null, |open| evidence::of_trial(open, None)),
+        evidence: open.map_or(Value::Null, evidence::of_trial),
     })
 }
 

@@ -59,7 +59,7 @@ fn the_fakes_are_for_tests() {
 
 #[test]
 fn some_crates_know_less_than_their_plane_does() {
-    check_found("control-rollout", "ours:base-types", "numbers in, decision out");
+    check_found("control-rollout", "ours:base-serving", "numbers and words in, decision out");
     check_found("data-codec", "ours:base-serving", "bytes and tensors");
     check_fine("data-codec", &["ours:base-types", "ours:base-serving (dev)"]);
 }

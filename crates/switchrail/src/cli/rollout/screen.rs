@@ -89,12 +89,14 @@ fn header(rollout: &Rollout, now_unix_ms: u64, paint: Paint) -> String {
     let why = rollout.standstill.as_deref().map(|why| format!(", {}", standstill_words(why))).unwrap_or_default();
     let ago = |then: u64| time::span(Duration::from_millis(now_unix_ms.saturating_sub(then)));
     let traffic = match rollout.requests_per_second {
-        Some(rate) if rate >= 10.0 => format!("{rate:.0} requests a second"),
-        Some(rate) => format!("{rate:.1} requests a second"),
-        None => "no requests lately".to_owned(),
+        // Of a rollout that is over the gateway does not tell it.
+        _ if rollout.waits_for.is_none() => String::new(),
+        Some(rate) if rate >= 10.0 => format!("; {rate:.0} requests a second"),
+        Some(rate) => format!("; {rate:.1} requests a second"),
+        None => "; no requests lately".to_owned(),
     };
     format!(
-        "{}   policy {policy}, rollout {number}\n{}{why} for {}; began {} ago, ordered by {}; {traffic}\n",
+        "{}   policy {policy}, rollout {number}\n{}{why} for {}; began {} ago, ordered by {}{traffic}\n",
         paint.with(Ink::Bold, &title),
         paint.with(ink, word),
         ago(rollout.status_since_unix_ms),

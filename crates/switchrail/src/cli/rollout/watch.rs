@@ -16,6 +16,8 @@ use crate::cli::{CliError, Finished, print, print_json, printable, with_causes};
 
 /// How often the view is drawn anew.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How often a report is looked for that is to be written at the end of a rollout.
+const REPORT_LOOKS_MAX: u32 = 10;
 /// The exit code of a rollout that a rule ended.
 const ROLLED_BACK: u8 = 3;
 /// The exit code of a rollout that a person or another candidate ended.
@@ -39,7 +41,16 @@ pub(super) fn run(arguments: &StatusArguments) -> Finished {
     let path = format!("/v1/models/{}/rollout", arguments.model);
     if arguments.watch {
         let is_drawn = std::io::stdout().is_terminal();
-        return Watch { gateway, path, is_drawn, is_json: arguments.gateway.json, number: None, last: None }.run();
+        return Watch {
+            gateway,
+            path,
+            is_drawn,
+            is_json: arguments.gateway.json,
+            number: None,
+            last: None,
+            n_waited: 0,
+        }
+        .run();
     }
     let answer = gateway.get(&path, &[])?;
     if arguments.gateway.json {
@@ -62,14 +73,12 @@ struct Watch {
     number: Option<u32>,
     /// What was said last, where only changes are.
     last: Option<String>,
+    /// Looks for a report that was not there yet.
+    n_waited: u32,
 }
 
 impl Watch {
     fn run(mut self) -> Finished {
-        if self.is_drawn && !self.is_json {
-            // Once: later pages are written over the one before, so that nothing flickers.
-            draw("\x1b[2J")?;
-        }
         loop {
             match self.look() {
                 Ok(Some(code)) => {
@@ -92,15 +101,18 @@ impl Watch {
         let answer = self.gateway.get(&self.path, &[])?;
         let json = self.is_json.then(|| answer.clone());
         let rollout = self.gateway.read_as::<Rollout>(clean(answer))?;
+        let is_first = self.number.is_none();
         let watched = *self.number.get_or_insert(rollout.number);
         if rollout.number != watched {
-            return self.ended_before(watched).map(Some);
+            return self.ended_before(watched);
         }
         match json {
             Some(json) => print(&format!("{json}\n"))?,
             None if self.is_drawn => {
                 let text = page(&rollout, SystemClock.unix_ms(), Paint::of_terminal());
-                draw(&in_place(&text))?;
+                // Cleared once: later pages are written over the one before, so that nothing flickers.
+                let clear = if is_first { "\x1b[2J" } else { "" };
+                draw(&format!("{clear}{}", in_place(&text)))?;
             }
             None => self.say(&line(&rollout))?,
         }
@@ -108,16 +120,34 @@ impl Watch {
     }
 
     /// Another rollout has begun since the last look: how the one watched ended, its report says.
-    fn ended_before(&mut self, watched: u32) -> Finished {
-        let report = self.gateway.get(&format!("{}/report", self.path), &[("number", watched.to_string())])?;
+    fn ended_before(&mut self, watched: u32) -> Result<Option<ExitCode>, CliError> {
+        let report = self.gateway.get(&format!("{}/report", self.path), &[("number", watched.to_string())]);
+        let report = match report {
+            // It is written a moment after the end.
+            Err(CliError::Refused { code, .. }) if code == "no_report" && self.n_waited < REPORT_LOOKS_MAX => {
+                self.n_waited += 1;
+                return Ok(None);
+            }
+            report => report?,
+        };
         let status = report["rollout"]["status"].as_str().unwrap_or_default().to_owned();
         let why = report["rollout"]["why"].as_str().unwrap_or_default();
-        print(&format!("rollout {watched} is {status}: {why}; another has begun since\n"))?;
-        Ok(outcome(&status).unwrap_or(ExitCode::FAILURE))
+        if !self.is_json {
+            print(&format!("\nrollout {watched} is {status}: {why}; another has begun since\n"))?;
+        }
+        Ok(Some(outcome(&status).unwrap_or(ExitCode::FAILURE)))
     }
 
-    /// Says a line, unless it is the one said last.
+    /// Says a line, unless it is the one said last; over the top of the page, where there is one.
     fn say(&mut self, text: &str) -> Result<(), CliError> {
+        if self.is_json {
+            // What reads the JSON is to meet nothing else.
+            eprintln!("switchrail: {}", printable(text));
+            return Ok(());
+        }
+        if self.is_drawn && self.number.is_some() {
+            return draw(&in_place(text).replace("\x1b[J", ""));
+        }
         if self.last.as_deref() != Some(text) {
             print(&format!("{}  {text}\n", time::rfc3339(SystemClock.unix_ms())))?;
             self.last = Some(text.to_owned());

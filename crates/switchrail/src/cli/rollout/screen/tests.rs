@@ -89,7 +89,10 @@ fn a_rollout_that_is_over_says_how_and_where_the_report_is() {
     rollout["steps"][1]["state"] = "stopped".into();
     rollout["note"] = "limit: 5 faults and 2 successes".into();
     let text = shown(&rollout);
-    assert!(text.contains("\nROLLED BACK for 5 s") && text.contains("✗ weight 5 %"), "{text}");
+    assert!(
+        text.contains("\nROLLED BACK for 5 s; began 2 min 5 s ago, ordered by ann\n") && text.contains("✗ weight 5 %"),
+        "{text}"
+    );
     assert!(text.contains("last      limit: 5 faults and 2 successes\n"), "{text}");
     assert!(text.ends_with("report    switchrail rollout report fraud --number 3\n"), "{text}");
     assert!(!text.contains("evidence of harm") && !text.contains("this step "), "{text}");

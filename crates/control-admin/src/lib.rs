@@ -24,6 +24,7 @@ pub mod plan;
 pub mod power;
 mod problem;
 mod read;
+mod report;
 mod rollout;
 mod routes;
 mod serve;

@@ -142,13 +142,16 @@ pub(crate) async fn report(
 ) -> Result<Response, Problem> {
     let Query(ReportParameters { number, format }) = parameters.map_err(|r| Problem::malformed(r.body_text()))?;
     let model = known(&app, &model)?;
-    let control = app.control.clone();
+    let (control, name) = (app.control.clone(), model.to_string());
     // Reading waits for the journal's thread and the disk.
     let report = tokio::task::spawn_blocking(move || control.rollout_report(&model, number)).await;
-    let (report, markdown) = report.map_err(|_| Problem::new("stopping", "the gateway is stopping"))??;
+    let (report, life) = report.map_err(|_| Problem::new("stopping", "the gateway is stopping"))??;
     Ok(match format {
         Format::Json => Json(report).into_response(),
-        Format::Markdown => ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], markdown).into_response(),
+        Format::Markdown => {
+            let page = crate::report::markdown(&name, &report, &life);
+            ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], page).into_response()
+        }
     })
 }
 

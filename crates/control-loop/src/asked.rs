@@ -17,8 +17,9 @@ impl Control {
         view::rollout::of(&self.core.lock(), model, self.core.clock.unix_ms())
     }
 
-    /// The report of a rollout that is over, `None` for the last one: as JSON, and in Markdown. Blocks.
-    pub fn rollout_report(&self, model: &ModelName, number: Option<u32>) -> Result<(Value, String), Refused> {
+    /// The report of a rollout that is over, `None` for the last one, and what the journal says of its life, oldest
+    /// first. Blocks.
+    pub fn rollout_report(&self, model: &ModelName, number: Option<u32>) -> Result<(Value, Vec<Row>), Refused> {
         let missing = || Refused { code: "no_report", message: format!("{model} has no such rollout that is over") };
         let number = number.or_else(|| self.core.lock().decisions.rollouts.get(model).map(|r| r.number));
         let number = number.ok_or_else(missing)?;
@@ -34,9 +35,8 @@ impl Control {
         let began = report["rollout"]["started_unix_ms"].as_u64().unwrap_or_default();
         // What ends it is recorded a moment after it is in force.
         let is_of_it = |row: &Row| row.entry.at_unix_ms >= began && row.seq <= last;
-        let life: Vec<Row> = rows.into_iter().filter(is_of_it).collect();
-        let markdown = crate::rollout::report::markdown(model.as_str(), &report, &life);
-        Ok((report, markdown))
+        let life = rows.into_iter().filter(is_of_it).collect();
+        Ok((report, life))
     }
 
     /// What the journal says of a model, oldest first, as far back as its bound goes.

@@ -6,7 +6,7 @@ use base_serving::Snapshot;
 use base_types::{Change, Digest, ModelName, Rollout, Version, VersionId};
 use control_registry::journal::{Action as JournalAction, Entry};
 use control_rollout::rollout::Action;
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::{info, warn};
 
 use crate::evidence::Shown;

@@ -1,11 +1,12 @@
 //! Evidence as JSON: for the journal, the log, webhooks and the API. Everything a person needs to compute a verdict
 //! again is in it.
 
+use base_types::Version;
+use base_types::Version;
 use control_rollout::{
     ArmTotals, Basis, Cause, CrashCounts, Evidence, Grounds, Interval, Rule, RuleEvidence, ShareTally, ShareTotals,
     SteadyEvidence, Successes, Trial,
 };
-use base_types::Version;
 use serde_json::{Value, json};
 
 use crate::state::OpenTrial;

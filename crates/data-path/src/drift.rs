@@ -4,7 +4,7 @@ use base_serving::Watch;
 use base_serving::watch::{DriftBins, DriftPlan};
 use base_types::{DataType, Tensor};
 
-use crate::numbers::{argmax, numbers, row_length};
+use crate::numbers::{largest, numbers, row_length};
 
 /// Counts an answer of an arm. An answer without the output, or whose output has no order of size, is in no bin.
 pub(crate) fn count(watch: &Watch, (arm, key): (usize, Option<u64>), outputs: &[Tensor]) {
@@ -14,7 +14,7 @@ pub(crate) fn count(watch: &Watch, (arm, key): (usize, Option<u64>), outputs: &[
         return;
     }
     let bin = match bins {
-        DriftBins::Classes => numbers(output).and_then(|numbers| argmax(numbers.take(row_length(output.shape())))),
+        DriftBins::Classes => largest(output, row_length(output.shape())),
         DriftBins::Deciles(_) => first(output).and_then(|value| bins.decile(value)),
         DriftBins::Gather => {
             let is_stable = watch.plan().arms.get(arm).is_some_and(|arm| arm.version == watch.plan().stable);

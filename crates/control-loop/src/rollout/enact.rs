@@ -101,7 +101,7 @@ impl Core {
         let action = if rollout.status.is_over() { JournalAction::RolloutEnded } else { by.action };
         let open = state.models.get(name).and_then(|m| m.trials.get(&rollout.candidate));
         let is_over = rollout.status.is_over();
-        let evidence = open.map(|open| evidence::of_trial(open));
+        let evidence = open.map(evidence::of_trial);
         let evidence = if is_over { Some(report::of(rollout, evidence)) } else { evidence };
         let entry = Entry {
             model: Some(name.clone()),
@@ -135,7 +135,7 @@ impl Core {
         let described = describe(&state, name);
         let had_traffic = before.is_some_and(|before| before.share > 0.0);
         let open = state.models.get(name).and_then(|m| m.trials.get(&rollout.candidate));
-        let evidence = report::of(rollout, open.map(|open| evidence::of_trial(open)));
+        let evidence = report::of(rollout, open.map(evidence::of_trial));
         let word = out_word(cause);
         let mut changes = vec![Change::Rollout { model: name.clone(), rollout: Box::new(rollout.clone()) }];
         if is_quarantined {

@@ -157,6 +157,14 @@ impl Split {
         self.arms.iter().filter(answers).fold(0.0, |sum, a| sum + a.weight) / self.total
     }
 
+    /// The version that takes traffic beside `stable`, where it is one alone.
+    pub fn only_candidate(&self, stable: Version) -> Option<Version> {
+        let is_other = |arm: &&Arm| arm.version != stable && arm.weight > 0.0 && !arm.is_redirected;
+        let mut others = self.arms.iter().filter(is_other).map(|arm| arm.version);
+        let first = others.next()?;
+        others.all(|other| other == first).then_some(first)
+    }
+
     /// The share of `candidate` among the traffic of `candidate` and `stable` alone: what a comparison of the
     /// two needs. 1 when stable takes nothing, 0 when the candidate takes nothing.
     pub fn pair_share(&self, candidate: Version, stable: Version) -> f64 {

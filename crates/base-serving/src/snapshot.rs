@@ -45,12 +45,6 @@ pub struct ServingModel {
 }
 
 impl ServingModel {
-    /// The version that is compared with stable, where it is one alone.
-    pub fn trial_candidate(&self, route: &ModelRoute) -> Option<Version> {
-        let candidates = route.candidates();
-        candidates.first().copied().filter(|_| candidates.len() == 1)
-    }
-
     /// The inputs and outputs of a version as callers see them: in the model's own order, under the names of the
     /// model's contract.
     pub fn signature<'a>(&'a self, version: &'a ServingVersion) -> &'a Signature {

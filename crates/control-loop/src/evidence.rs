@@ -2,7 +2,6 @@
 //! again is in it.
 
 use base_types::Version;
-use base_types::Version;
 use control_rollout::{
     ArmTotals, Basis, Cause, CrashCounts, Evidence, Grounds, Interval, Rule, RuleEvidence, ShareTally, ShareTotals,
     SteadyEvidence, Successes, Trial,

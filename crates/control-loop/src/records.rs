@@ -65,10 +65,12 @@ impl Outcomes {
 impl OutcomeSink for Outcomes {
     fn ended(&self, attempt: &Attempt<'_>, outcome: &Outcome, unix_ms: u64) {
         let Attempt { model, version, assignment, rerun } = attempt;
-        let share = model.route.as_ref().zip(assignment.split).and_then(|(route, split)| {
-            let candidate = model.trial_candidate(route)?;
-            Some(route.split(split).pair_share(candidate, route.stable))
+        let pair = model.route.as_ref().zip(assignment.split).and_then(|(route, split)| {
+            let split = route.split(split);
+            let candidate = split.only_candidate(route.stable)?;
+            Some((candidate.get(), split.pair_share(candidate, route.stable)))
         });
+        let (candidate, share) = pair.unzip();
         let rerun = match rerun {
             Rerun::None => None,
             Rerun::Answered => Some("answered"),
@@ -78,7 +80,7 @@ impl OutcomeSink for Outcomes {
             "unix_ms": unix_ms, "model": model.name.as_str(), "version": version.id.version.get(),
             "class": outcome.class.as_str(), "reason": Reason::as_str(outcome.reason),
             "seconds": (outcome.queue + outcome.run).as_secs_f64(),
-            "key": assignment.key.map(|key| format!("{key:016x}")), "share": share.unwrap_or(0.0), "rerun": rerun,
+            "key": assignment.key.map(|key| format!("{key:016x}")), "candidate": candidate, "share": share.unwrap_or(0.0), "rerun": rerun,
         });
         self.log.append(line.to_string().into_bytes());
     }

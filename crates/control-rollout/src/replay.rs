@@ -47,7 +47,9 @@ pub struct Recorded {
     pub latency_seconds: f64,
     /// Hash of the sticky key, if there was one.
     pub key: Option<u64>,
-    /// The candidate's share of the random traffic when it was routed.
+    /// The version that shared the traffic with stable when it was routed, where it was one alone.
+    pub candidate: Option<Version>,
+    /// That version's share of the random traffic then.
     pub share: f64,
     /// For a fault: what stable made of the same input.
     pub rerun: Rerun,
@@ -309,7 +311,9 @@ impl ReplayRequest<'_> {
             | OutcomeClass::Unavailable
             | OutcomeClass::Internal => false,
         };
-        (is_judged && record.reason.is_evidence()).then_some(arm)
+        // Beside another candidate, as in an experiment, a request of stable's says nothing about this one.
+        let is_beside_other = record.candidate.is_some_and(|version| version != self.candidate);
+        (is_judged && !is_beside_other && record.reason.is_evidence()).then_some(arm)
     }
 
     /// The record as the injection leaves it.

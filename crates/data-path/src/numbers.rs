@@ -56,7 +56,8 @@ fn largest_single(raw: &[u8], n: usize) -> Option<usize> {
         let of_block = largest_of(block);
         // A block of nothing but numbers that are none has no largest, and neither has one that only repeats it.
         let is_larger = largest.is_none_or(|(_, known)| of_block > known);
-        if let Some(at) = singles(block).position(|number| number == of_block).filter(|_| is_larger) {
+        let find = || singles(block).position(|number| number == of_block);
+        if let Some(at) = is_larger.then(find).flatten() {
             largest = Some((index * BLOCK + at, of_block));
         }
     }

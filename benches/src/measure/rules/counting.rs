@@ -157,8 +157,8 @@ impl Scene {
             let attempt = std::hint::black_box(&attempt);
             let arm = attempt.model.watch.as_ref().and_then(|watch| Some((watch, watch.arm(attempt.assignment)?)));
             if let Some((watch, arm)) = arm {
-                watch.assigned(arm, attempt.assignment.key.is_some());
-                watch.binned(arm, n % 10);
+                watch.assigned(arm, attempt.assignment.key);
+                watch.binned((arm, attempt.assignment.key), n % 10);
             }
             self.ledger.attempt(attempt, std::hint::black_box(&outcome), now);
         }

@@ -100,7 +100,8 @@ impl Counts {
         let is_timed = is_ok || (record.class == OutcomeClass::Cancelled && is_slow);
         let frozen_seconds = std::mem::take(&mut self.frozen_seconds);
         if let Some(totals) = self.arm_totals(arm, record.share) {
-            totals.assigned += 1;
+            // As live: requests of one sticky key are not independent of each other.
+            totals.assigned += u64::from(record.key.is_none());
             totals.ok += u64::from(is_ok);
             totals.faults += u64::from(record.class == OutcomeClass::VersionFault);
             totals.timed += u64::from(is_timed);

@@ -27,10 +27,19 @@ fn healthy(n: u64, seed: u64) -> impl Iterator<Item = Recorded> {
             reason: Reason::Split,
             latency_seconds: 0.02 * (0.5 * normal(&mut || draws.unit())).exp(),
             key: None,
+            candidate: Some(version(8)),
             share: 0.1,
             rerun: Rerun::NotAsked,
         }
     })
+}
+
+#[test]
+fn requests_beside_another_candidate_are_nobodys_evidence() {
+    let guardrail = Guardrail::default();
+    let beside = healthy(5_000, 3).map(|r| Recorded { candidate: Some(version(9)), ..r });
+    let replay = run(&request(&guardrail), beside);
+    assert_eq!((replay.n_not_judged, replay.stable.requests), (5_000, 0));
 }
 
 fn request(guardrail: &Guardrail) -> ReplayRequest<'_> {

@@ -24,6 +24,7 @@ struct Line {
     reason: String,
     seconds: f64,
     key: Option<String>,
+    candidate: Option<u64>,
     share: f64,
     rerun: Option<String>,
 }
@@ -197,6 +198,7 @@ impl Line {
             class: class.ok_or_else(|| format!("unknown class {:?}", self.class))?,
             reason: reason.ok_or_else(|| format!("unknown reason {:?}", self.reason))?,
             latency_seconds: if seconds >= 0.0 { seconds } else { return Err("seconds must be 0 or more".to_owned()) },
+            candidate: self.candidate.and_then(Version::new),
             key: key.map_err(|_| "key must be hexadecimal digits, or null")?,
             share: if (0.0..=1.0).contains(&share) {
                 share

@@ -18,6 +18,7 @@ fn records() -> impl Iterator<Item = Recorded> {
             reason: Reason::Split,
             latency_seconds: 0.002,
             key: None,
+            candidate: None,
             share: 0.5,
             rerun: if is_fault { Rerun::Answered } else { Rerun::NotAsked },
         }

@@ -15,6 +15,8 @@ const ROLLBACKS_MAX: usize = 64;
 
 /// The cause of a quarantine that a person ordered.
 pub const OPERATOR: &str = "operator";
+/// The cause of a quarantine that the watch over a stable version led to.
+const STEADY_STATE: &str = "steady_state";
 
 /// Where a model's stance is on its way to being settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,11 @@ pub enum Change {
         /// The version.
         id: VersionId,
     },
+    /// A confirmation was taken back: a rollback came while it was being recorded.
+    Unconfirmed {
+        /// The version.
+        id: VersionId,
+    },
     /// A digest was barred.
     Quarantined {
         /// The content.
@@ -218,10 +225,15 @@ impl Decisions {
                     versions.remove(0);
                 }
             }
+            Change::Unconfirmed { id } => {
+                self.confirmed.entry(id.model.clone()).or_default().retain(|v| *v != id.version);
+            }
             Change::Quarantined { digest, quarantine } => {
                 self.quarantine.insert(*digest, quarantine.clone());
-                if quarantine.cause != OPERATOR {
-                    let rollbacks = self.rollbacks.entry(quarantine.id.model.clone()).or_default();
+                let is_of_candidate = ![OPERATOR, STEADY_STATE].contains(&quarantine.cause.as_str());
+                let rollbacks = self.rollbacks.entry(quarantine.id.model.clone()).or_default();
+                // Said again, it is the same one.
+                if is_of_candidate && !rollbacks.contains(&quarantine.since_unix_ms) {
                     rollbacks.push(quarantine.since_unix_ms);
                     if rollbacks.len() > ROLLBACKS_MAX {
                         rollbacks.remove(0);

@@ -98,6 +98,9 @@ fn change(change: &Change) -> Value {
         Change::Confirmed { id } => {
             json!({ "kind": "confirmed", "model": id.model.as_str(), "version": id.version.get() })
         }
+        Change::Unconfirmed { id } => {
+            json!({ "kind": "unconfirmed", "model": id.model.as_str(), "version": id.version.get() })
+        }
         Change::Quarantined { digest, quarantine } => {
             json!({ "kind": "quarantined", "model": quarantine.id.model.as_str(),
                 "version": quarantine.id.version.get(), "digest": digest.to_string(), "cause": quarantine.cause })

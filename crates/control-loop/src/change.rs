@@ -100,7 +100,7 @@ impl Core {
             ChangeKind::Unload => check_unload(&state, order)?,
         };
         let entry = is_news.then(|| self.row(&state, order));
-        let epoch = state.epoch;
+        let epoch = state.epoch(&order.model);
         drop(state);
         if let Some(entry) = &entry
             && let Err(error) = self.recorder.now(vec![entry.clone()], None)
@@ -108,7 +108,7 @@ impl Core {
             return refuse(&format!("nothing was changed, because it could not be recorded: {error}"));
         }
         let mut state = self.lock();
-        if state.epoch != epoch && order.kind == ChangeKind::Unload {
+        if state.epoch(&order.model) != epoch && order.kind == ChangeKind::Unload {
             if entry.is_some() {
                 self.undo(state, order);
             }

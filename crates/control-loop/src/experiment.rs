@@ -47,9 +47,8 @@ pub(crate) fn settle(core: &Core, state: &mut State, name: &ModelName, effects: 
     let mut notices = Vec::new();
     let Some(model) = state.models.get_mut(name) else { return notices };
     let Some(stable) = model.route.as_ref().map(|route| route.stable) else { return notices };
-    let is_gone = |(key, running): &(&Arc<str>, &Running)| {
-        wanted.get(*key) != Some(&running.block) || !running.arms.iter().any(|arm| arm.version == stable)
-    };
+    let is_gone =
+        |(key, running): &(&Arc<str>, &Running)| wanted.get(*key) != Some(&running.block) || running.stable != stable;
     let gone: Vec<Arc<str>> = model.experiments.iter().filter(is_gone).map(|(key, _)| key.clone()).collect();
     for key in gone {
         if let Some(running) = model.experiments.remove(&key).filter(|running| !running.is_over) {

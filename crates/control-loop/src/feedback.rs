@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base_serving::{Feedback, FeedbackResult, FeedbackSink, FeedbackValue, Prediction};
 use base_types::{ModelName, Version};
-use control_rollout::{Arm, LossSample};
+use control_rollout::{Arm, LossSample, SHARES_MAX};
 
 use crate::state::{Labels, Model, OpenTrial};
 use crate::turn::Core;
@@ -131,8 +131,11 @@ impl OpenTrial {
 fn labels_of(labels: &mut Vec<(f64, Labels)>, share: f64) -> &mut Labels {
     let is_it = |(known, _): &(f64, Labels)| (known - share).abs() < 1e-6;
     let at = labels.iter().position(is_it).unwrap_or_else(|| {
-        // Shares are those of the trial's own publications, so they are few.
         labels.push((share, Labels::default()));
+        // An allocation that moves all the time makes many; those of the longest past go first.
+        if labels.len() > SHARES_MAX {
+            labels.remove(0);
+        }
         labels.len() - 1
     });
     &mut labels[at].1

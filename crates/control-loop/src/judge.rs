@@ -9,6 +9,7 @@ use control_rollout::rollout::Trip;
 use control_rollout::{
     Arm, Blame, Cause, Count, Decision, FaultEvent, Grounds, OnFailure, Verdict, WindowTotals, decide,
 };
+use tracing::trace;
 
 use crate::effect::{Effect, RolledBack};
 use crate::evidence::Shown;
@@ -23,6 +24,8 @@ impl Judge for Core {
         self.weigh(&mut state, report, &mut effects);
         self.watch_stable(&mut state, report, &mut effects);
         drop(state);
+        // What it led to is in force by now; everything after this is telling.
+        trace!(model = %report.attempt.model.name, "fault weighed");
         self.perform(effects);
     }
 }
@@ -192,7 +195,7 @@ impl Core {
     /// Decides, in memory, that a digest is barred and that its trial is over. The caller publishes and records.
     pub(crate) fn bar(&self, state: &mut State, id: &VersionId, digest: Digest, cause: &str) -> Vec<Change> {
         let now = self.clock.unix_ms();
-        state.epoch += 1;
+        state.end_epoch(&id.model);
         if let Some(model) = state.models.get_mut(&id.model) {
             model.is_rolled_back = true;
         }

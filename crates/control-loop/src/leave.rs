@@ -100,7 +100,7 @@ impl Core {
         let changes =
             vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id: target_id.clone() }];
         changes.iter().for_each(|change| state.decisions.apply(change));
-        state.epoch += 1;
+        state.end_epoch(model);
         if let Some(model) = state.models.get_mut(model) {
             model.is_rolled_back = true;
         }

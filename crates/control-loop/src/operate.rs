@@ -1,7 +1,7 @@
 //! What operators order: canary, promote, confirm, roll back, release. Each order is checked, recorded and put in
 //! force by the control thread, one at a time.
 
-use base_types::{Candidate, Change, Digest, ModelName, Phase, RolloutStatus, Selector, Stance, Version};
+use base_types::{Candidate, Change, Digest, ModelName, Phase, Rollout, RolloutStatus, Selector, Stance, Version};
 use control_registry::journal::{Action, Entry};
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::turn::Core;
 pub(crate) struct Plan {
     pub(crate) entries: Vec<Entry>,
     pub(crate) message: String,
-    /// The state's epoch it was made in.
+    /// The epoch of its model that it was made in.
     pub(crate) epoch: u64,
 }
 
@@ -36,7 +36,12 @@ impl Core {
                 refuse("rollout_under_way", "a rollout gives the shares of this model; pause, promote or abort it")
             }
             Operation::Rollback { to: None, is_quarantined } if is_under_way => {
-                self.order_rollout(order, &RolloutOrder::Abort { is_quarantined: *is_quarantined })
+                let had_traffic = self.lock().rollout(&order.model).is_some_and(|rollout| rollout.share > 0.0);
+                let mut done = self.order_rollout(order, &RolloutOrder::Abort { is_quarantined: *is_quarantined })?;
+                if !had_traffic {
+                    done.message.push_str("; it had no traffic, and stable was not left: for that, roll back again");
+                }
+                Ok(done)
             }
             Operation::Rollback { to, is_quarantined } => self.rollback(order, to.as_ref(), *is_quarantined),
             Operation::Canary { version, share } => {
@@ -109,7 +114,8 @@ impl Core {
         }
         let mut effects = Vec::new();
         let mut state = self.lock();
-        if state.epoch != epoch {
+        let is_overtaken = |name: &ModelName| state.epoch(name) != epoch;
+        if entries.iter().filter_map(|e| e.model.as_ref()).any(is_overtaken) {
             let taken_back = self.take_back(&state, &entries);
             drop(state);
             taken_back.into_iter().for_each(|entry| self.recorder.later(Job::Append(Box::new(entry))));
@@ -163,10 +169,8 @@ impl Core {
                 Some(stance) => Change::Stance { model: model.clone(), stance: stance.clone() },
                 None => Change::StanceCleared { model: model.clone() },
             };
-            let rollout = state.decisions.rollouts.get(model);
-            let rollout =
-                rollout.map(|rollout| Change::Rollout { model: model.clone(), rollout: Box::new(rollout.clone()) });
-            std::iter::once(stance).chain(rollout).collect()
+            let of_model = entries.iter().filter(|e| e.model.as_ref() == Some(model)).flat_map(|e| &e.changes);
+            std::iter::once(stance).chain(of_model.filter_map(|change| reverse(state, change))).collect()
         };
         let row = |model: &ModelName| Entry {
             model: Some(model.clone()),
@@ -210,7 +214,7 @@ impl Core {
         };
         let message =
             format!("version {version} of {model} takes {} of the traffic, judged against {stable}", percent(share));
-        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch(&order.model) })
     }
 
     fn plan_promotion(&self, order: &Order, version: Option<&Selector>, is_forced: bool) -> Result<Plan, Refused> {
@@ -260,7 +264,7 @@ impl Core {
         let message = format!(
             "version {version} of {model} takes all traffic; version {stable} stays ready until that is confirmed, in {wait} s or by promote --confirm"
         );
-        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch(&order.model) })
     }
 
     /// Makes a provisional promotion final.
@@ -285,7 +289,7 @@ impl Core {
             changes: vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id }],
             ..Entry::new(now, actor, Action::Confirmed)
         };
-        let epoch = state.epoch;
+        let epoch = state.epoch(model);
         drop(state);
         let message = format!("version {version} of {model} is confirmed as stable");
         self.record_and_apply(Plan { entries: vec![entry], message, epoch }, false)
@@ -306,6 +310,28 @@ impl Core {
             ..self.entry(order, Action::Released, version, Some(*digest))
         };
         let message = format!("{id} is released; it is loaded again and takes traffic only by a further decision");
-        Ok(Plan { entries: vec![entry], message, epoch: state.epoch })
+        Ok(Plan { entries: vec![entry], message, epoch: state.epoch(&order.model) })
+    }
+}
+
+/// What puts back on disk what a change made of it; `None` where nothing is to be put back, or the caller does it.
+fn reverse(state: &State, change: &Change) -> Option<Change> {
+    let decisions = &state.decisions;
+    match change {
+        Change::Rollout { model, rollout } => {
+            let ended =
+                || Rollout { status: RolloutStatus::Aborted, share: 0.0, shadow_share: 0.0, ..*rollout.clone() };
+            let rollout = decisions.rollouts.get(model).cloned().unwrap_or_else(ended);
+            Some(Change::Rollout { model: model.clone(), rollout: Box::new(rollout) })
+        }
+        Change::Released { digest } => {
+            let quarantine = decisions.quarantine.get(digest)?.clone();
+            Some(Change::Quarantined { digest: *digest, quarantine })
+        }
+        Change::Confirmed { id } => {
+            let is_confirmed = decisions.confirmed.get(&id.model).is_some_and(|known| known.contains(&id.version));
+            (!is_confirmed).then(|| Change::Unconfirmed { id: id.clone() })
+        }
+        _ => None,
     }
 }

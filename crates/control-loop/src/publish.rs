@@ -12,6 +12,7 @@ use control_rollout::{Cause, Decision, Guardrail, Mode, Trial, Verdict, decide};
 use crate::checkpoint;
 use crate::effect::{Effect, RolledBack};
 use crate::judge::describe;
+use crate::rollout::Live;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
 use crate::turn::Core;
 use crate::{contract, declare, experiment, steady, watching};
@@ -82,7 +83,10 @@ impl Core {
         effects: &mut Vec<Effect>,
     ) -> Option<(Version, Cause)> {
         let routing = state.routing.clone();
+        // A rollout that goes on after a restart is judged by its own policy from the first.
+        let rollout = state.rollout(name).cloned();
         let model = state.models.get_mut(name)?;
+        model.live = model.live.take().or_else(|| Live::of(rollout.as_ref()?));
         contract::settle(&routing, name, model);
         declare::settle(model);
         let (compiled, mut notices) = effective(state, name);

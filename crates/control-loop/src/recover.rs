@@ -67,7 +67,7 @@ pub(crate) fn recover(
         experiment_checkpoints: stored_under("experiment/"),
         crashes,
         load_crashes,
-        epoch: 0,
+        epochs: BTreeMap::new(),
         unrecorded_routing: None,
         draining: Vec::new(),
         told_refusals: BTreeMap::new(),

@@ -41,8 +41,8 @@ pub(crate) struct State {
     pub(crate) crashes: BTreeMap<Digest, Vec<u64>>,
     /// Unclean ends in the middle of loading some content, since it was last loaded to the end.
     pub(crate) load_crashes: BTreeMap<Digest, u32>,
-    /// Counts verdicts and rollbacks: an order planned before one of them is stale.
-    pub(crate) epoch: u64,
+    /// Counts verdicts and rollbacks of each model: an order planned before one of them is stale.
+    pub(crate) epochs: BTreeMap<ModelName, u64>,
     /// An edit of routing.toml that could not be recorded yet.
     pub(crate) unrecorded_routing: Option<(PathBuf, Vec<u8>)>,
     /// Versions out of the snapshot whose last requests are finishing.
@@ -175,6 +175,16 @@ impl State {
     /// The stance in force for a model: the one decided, unless routing.toml has come to mean something else.
     pub(crate) fn stance(&self, model: &ModelName) -> Option<&Stance> {
         self.decisions.stances.get(model).filter(|s| self.routing.upholds(model, s))
+    }
+
+    /// How many verdicts and rollbacks a model has seen.
+    pub(crate) fn epoch(&self, model: &ModelName) -> u64 {
+        self.epochs.get(model).copied().unwrap_or_default()
+    }
+
+    /// Notes a verdict or a rollback: orders planned before it are stale.
+    pub(crate) fn end_epoch(&mut self, model: &ModelName) {
+        *self.epochs.entry(model.clone()).or_default() += 1;
     }
 
     /// The rollout of a model that is under way.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base_serving::{FaultReport, ServingVersion};
 use base_types::{Digest, ModelName};
-use control_rollout::{Cause, Guardrail, Mode, OnFailure, SteadyEvidence, SteadyGuard};
+use control_rollout::{Cause, Guardrail, Mode, OnFailure, SteadyEvidence, SteadyGuard, SteadyState};
 use serde_json::Value;
 
 use crate::checkpoint;
@@ -20,6 +20,8 @@ use crate::turn::Core;
 /// A stable version under watch.
 pub(crate) struct Watched {
     version: Arc<ServingVersion>,
+    /// What it was begun by.
+    rule: (f64, Option<SteadyState>),
     guard: SteadyGuard,
     /// Its successes when the watch began.
     base: u64,
@@ -40,14 +42,16 @@ pub(crate) fn settle(state: &mut State, name: &ModelName, guardrail: &Guardrail)
         model.steady = None;
         return;
     };
-    if model.steady.as_ref().is_some_and(|watched| Arc::ptr_eq(&watched.version, &stable)) {
+    let rule = (guardrail.limit, guardrail.steady_state);
+    let is_same = |watched: &Watched| Arc::ptr_eq(&watched.version, &stable) && watched.rule == rule;
+    if model.steady.as_ref().is_some_and(is_same) {
         return;
     }
     let stored = state.steady_checkpoints.remove(&checkpoint_key(name, stable.digest));
     let restored = stored.and_then(|json| SteadyGuard::restore(guardrail, &checkpoint::parse_steady(&json)?).ok()?);
     let guard = restored.or_else(|| SteadyGuard::new(guardrail).ok()?);
     let base = stable.tally.successes();
-    model.steady = guard.map(|guard| Watched { version: stable, guard, base, is_told: false });
+    model.steady = guard.map(|guard| Watched { version: stable, rule, guard, base, is_told: false });
 }
 
 impl Core {

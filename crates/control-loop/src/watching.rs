@@ -117,6 +117,9 @@ impl OpenTrial {
         let oldest = self.watches.remove(0);
         let mut settled = std::mem::take(&mut self.settled);
         self.add_watch(&mut settled, &oldest);
+        // Those of the longest past go first.
+        let surplus = settled.shares.len().saturating_sub(SHARES_MAX);
+        settled.shares.drain(..surplus);
         self.settled = settled;
     }
 

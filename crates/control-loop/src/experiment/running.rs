@@ -30,6 +30,8 @@ pub(crate) struct Running {
     pub(crate) totals: ExperimentTotals,
     /// Who the arms of the totals are, in their order.
     pub(super) arms: Vec<Arm>,
+    /// The version the others are compared with.
+    pub(super) stable: Version,
     pub(super) tag: u32,
     sources: Vec<Source>,
     /// Times and totals of assigned requests, for the pace.
@@ -100,6 +102,7 @@ impl Running {
             since_unix_ms: now_unix_ms,
             totals,
             arms,
+            stable,
             tag: experiment_tag(name),
             sources: Vec::new(),
             pace: VecDeque::new(),

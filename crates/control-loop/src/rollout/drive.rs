@@ -108,7 +108,7 @@ impl Core {
                 return refuse("no_rollout", "its policy, as recorded, cannot be read by this release");
             };
             let advanced = advance(&policy, &rollout, event, self.clock.unix_ms());
-            (rollout, advanced, state.epoch)
+            (rollout, advanced, state.epoch(name))
         };
         self.enact(name, (Some(before), epoch), advanced, by)
     }

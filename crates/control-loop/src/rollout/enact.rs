@@ -67,7 +67,7 @@ impl Core {
                 let plan = self.plan(name, (&rollout, &actions), by, epoch);
                 match is_same && plan.entries.iter().all(|e| e.changes.len() == 1) {
                     // Clocks alone moved: nothing a restart would miss.
-                    true => self.keep(name, &rollout),
+                    true => self.keep(name, (before.as_ref(), &rollout)),
                     false => drop(self.record_and_apply(plan, false)?),
                 }
             }
@@ -85,9 +85,13 @@ impl Core {
     }
 
     /// Takes a change over without recording it.
-    fn keep(&self, name: &ModelName, rollout: &Rollout) {
+    fn keep(&self, name: &ModelName, (before, rollout): (Option<&Rollout>, &Rollout)) {
         let change = Change::Rollout { model: name.clone(), rollout: Box::new(rollout.clone()) };
-        self.lock().decisions.apply(&change);
+        let mut state = self.lock();
+        // What came in between, an end above all, stands.
+        if state.decisions.rollouts.get(name) == before {
+            state.decisions.apply(&change);
+        }
     }
 
     /// The entry that takes a rollout on, and what it changes.
@@ -133,7 +137,9 @@ impl Core {
         let now = self.clock.unix_ms();
         let id = State::id(name, rollout.candidate);
         let described = describe(&state, name);
-        let had_traffic = before.is_some_and(|before| before.share > 0.0);
+        // A promotion that a restart cut short has no traffic, but a stance.
+        let has_stance = state.stance(name).and_then(|s| s.candidate).is_some_and(|c| c.version == rollout.candidate);
+        let had_traffic = has_stance || before.is_some_and(|before| before.share > 0.0);
         let open = state.models.get(name).and_then(|m| m.trials.get(&rollout.candidate));
         let evidence = report::of(rollout, open.map(evidence::of_trial));
         let word = out_word(cause);
@@ -147,7 +153,7 @@ impl Core {
             changes.push(Change::Stance { model: name.clone(), stance });
         }
         changes.iter().for_each(|change| state.decisions.apply(change));
-        state.epoch += 1;
+        state.end_epoch(name);
         if let Some(model) = state.models.get_mut(name) {
             model.is_rolled_back = had_traffic;
         }
@@ -213,8 +219,9 @@ impl Core {
                 | Action::Release => {}
             }
         }
-        if rollout.status.is_over()
-            && let Some(model) = self.lock().models.get_mut(name)
+        let mut state = self.lock();
+        if state.rollout(name).is_none()
+            && let Some(model) = state.models.get_mut(name)
         {
             model.live = None;
         }

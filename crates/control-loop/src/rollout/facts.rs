@@ -5,15 +5,17 @@ use control_rollout::Rule;
 use control_rollout::rollout::{Facts, is_frozen};
 
 use crate::publish::is_ready;
-use crate::rollout::live::Counts;
+use crate::rollout::live::{Counts, Live};
 use crate::state::{Model, State};
 
 /// The facts of a model's rollout. The default, which knows nothing, where there is none.
 pub(crate) fn facts(state: &State, name: &ModelName) -> Facts {
-    let (Some(rollout), Some(model)) = (state.rollout(name), state.models.get(name)) else { return Facts::default() };
-    let Some(live) = &model.live else { return Facts::default() };
+    let Some(model) = state.models.get(name) else { return Facts::default() };
+    let is_frozen = is_frozen_now(state, name, model);
+    let (Some(rollout), Some(live)) = (state.rollout(name), &model.live) else {
+        return Facts { is_frozen, ..Facts::default() };
+    };
     let counts = counts(model, rollout);
-    let rollbacks = state.decisions.rollbacks.get(name).map(Vec::as_slice).unwrap_or_default();
     let mut facts = Facts {
         is_candidate_ready: is_ready(state, name, rollout.candidate),
         gate: live.gate.clone(),
@@ -21,7 +23,7 @@ pub(crate) fn facts(state: &State, name: &ModelName) -> Facts {
         n_requests: counts.n_requests.saturating_sub(live.at_step.n_requests),
         n_shadowed: counts.n_shadowed.saturating_sub(live.at_step.n_shadowed),
         last_request_unix_ms: live.last_request_unix_ms,
-        is_frozen: is_frozen(rollbacks, live.policy.freeze_after),
+        is_frozen,
         requests_per_second: requests_per_second(model),
         ..Facts::default()
     };
@@ -34,6 +36,14 @@ pub(crate) fn facts(state: &State, name: &ModelName) -> Facts {
         facts.proofs = evidence.proofs.into_iter().collect();
     }
     facts
+}
+
+/// Whether too many rollbacks have frozen the rollouts of a model, by the policy of its last one.
+fn is_frozen_now(state: &State, name: &ModelName, model: &Model) -> bool {
+    let rollbacks = state.decisions.rollbacks.get(name).map(Vec::as_slice).unwrap_or_default();
+    let of_last = || Live::of(state.decisions.rollouts.get(name)?).map(|live| live.policy);
+    let policy = model.live.as_ref().map(|live| live.policy.clone()).or_else(of_last);
+    policy.is_some_and(|policy| is_frozen(rollbacks, policy.freeze_after))
 }
 
 /// What the candidate has answered since its trial opened.

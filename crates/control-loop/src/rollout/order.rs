@@ -16,6 +16,9 @@ use crate::rollout::live::Live;
 use crate::state::State;
 use crate::turn::Core;
 
+/// How often an abort is given anew that something else came before.
+const ABORT_TRIES: u32 = 100;
+
 impl Core {
     /// Carries out an order about a rollout.
     pub(crate) fn order_rollout(&self, order: &Order, asked: &RolloutOrder) -> Result<Done, Refused> {
@@ -44,7 +47,16 @@ impl Core {
         let asked = Asked { by: order.actor.as_str().into(), kind };
         let by = By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutOrdered };
         let is_safe = matches!(asked.kind, OrderKind::Abort { .. });
-        let message = self.take(name, &Event::Ordered { order: asked, facts }, &by)?;
+        let event = Event::Ordered { order: asked, facts };
+        let mut taken = self.take(name, &event, &by);
+        // An abort beats everything: also a step that came in between.
+        for _ in 0..ABORT_TRIES {
+            if !is_safe || taken.as_ref().err().is_none_or(|refused| refused.code != "superseded") {
+                break;
+            }
+            taken = self.take(name, &event, &by);
+        }
+        let message = taken?;
         let mut done = Done { message, generation: self.lock().generation, is_provisional: false };
         // What was in force first is to be on disk when the one who ordered it is told.
         if let Some(error) = is_safe.then(|| self.recorder.settle().err()).flatten() {
@@ -96,15 +108,22 @@ impl Core {
             actor: order.actor.as_str().into(),
             skips_judgement: skips_judgement(confirmed, stable, version, policy.rollback_window),
         };
-        let epoch = state.epoch;
+        let epoch = state.epoch(name);
         drop(state);
         let advanced = begin(&policy, start, now);
         if let Some(model) = self.lock().models.get_mut(name) {
             model.live = Some(Live::new(Arc::clone(&policy)));
         }
         let by = By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutStarted };
-        let message = self.enact(name, (None, epoch), advanced, &by)?;
-        Ok(Done { message, generation: self.lock().generation, is_provisional: true })
+        let begun = self.enact(name, (None, epoch), advanced, &by);
+        let mut state = self.lock();
+        if begun.is_err()
+            && state.rollout(name).is_none()
+            && let Some(model) = state.models.get_mut(name)
+        {
+            model.live = None;
+        }
+        Ok(Done { message: begun?, generation: state.generation, is_provisional: true })
     }
 
     /// A person has looked into the rollbacks: rollouts may begin again.
@@ -122,7 +141,7 @@ impl Core {
             ..Entry::new(self.clock.unix_ms(), order.actor.clone(), JournalAction::RolloutsThawed)
         };
         let message = format!("rollouts of {name} may begin again");
-        let plan = Plan { entries: vec![entry], message, epoch: state.epoch };
+        let plan = Plan { entries: vec![entry], message, epoch: state.epoch(name) };
         drop(state);
         self.record_and_apply(plan, false)
     }

@@ -233,3 +233,75 @@ fn rollouts_freeze_after_too_many_rollbacks_until_a_person_thaws_them() {
     world.begin(4).unwrap();
     world.wait_share(0.25);
 }
+
+#[test]
+fn after_a_restart_a_rollout_is_judged_by_its_own_policy_with_its_evidence() {
+    let mut world = World::new();
+    let policy = POLICY.replace("[defaults]", "guardrail = { limit = 0.05 }\n[defaults]");
+    std::fs::write(world.routing_path(), policy).unwrap();
+    world.publish(1);
+    world.start();
+    world.publish(2);
+    world.wait_ready(2);
+    world.begin(2).unwrap();
+    world.wait_share(0.25);
+    (0..30).for_each(|_| world.attempt(2, Good));
+    std::thread::sleep(Duration::from_millis(1300));
+    world.crash();
+    world.start();
+    world.wait_ready(2);
+    let rules = || world.status().trials.first().map(|trial| trial.evidence["rules"].clone());
+    let rules = until("the trial is open again", rules);
+    assert_eq!(rules[0]["others"], 30, "{rules:#}");
+}
+
+#[test]
+fn a_freeze_holds_back_a_retry_too() {
+    let mut world = World::new();
+    let policy = POLICY.replace("[defaults]", "freeze_after = { rollbacks = 1, within = \"1h\" }\n[defaults]");
+    std::fs::write(world.routing_path(), policy).unwrap();
+    world.publish(1);
+    world.start();
+    world.publish(2);
+    world.wait_ready(2);
+    world.begin(2).unwrap();
+    world.wait_share(0.25);
+    (0..20).for_each(|_| world.attempt(1, Good));
+    assert!((1..100).any(|_| {
+        world.attempt(2, VersionFault);
+        !world.is_ready(2)
+    }));
+    assert_eq!(world.rollout(RolloutOrder::Retry).unwrap_err().code, "rollouts_frozen");
+    world.rollout(RolloutOrder::Thaw).unwrap();
+    world.rollout(RolloutOrder::Retry).unwrap();
+}
+
+#[test]
+fn an_abort_ends_a_promotion_that_a_restart_cut_short() {
+    let mut world = world();
+    world.begin(2).unwrap();
+    world.wait_share(0.25);
+    world.rollout(RolloutOrder::Promote { is_forced: true }).unwrap();
+    world.wait_status("baking");
+    world.crash();
+    world.start();
+    assert_eq!((world.seen().status, world.status().phase), ("held", "interrupted"));
+    world.rollout(RolloutOrder::Abort { is_quarantined: false }).unwrap();
+    assert_eq!((world.seen().status, world.status().phase, world.stable()), ("aborted", "settled", Some(1)));
+}
+
+#[test]
+fn rolling_back_while_the_candidate_has_no_traffic_says_that_stable_was_not_left() {
+    let mut world = World::new();
+    let policy = POLICY.replace("{ warm_up = 3 }", "{ pause = \"nobody\" }");
+    std::fs::write(world.routing_path(), policy).unwrap();
+    world.publish(1);
+    world.start();
+    world.publish(2);
+    world.wait_ready(2);
+    world.begin(2).unwrap();
+    world.wait_status("awaiting_approval");
+    let done = world.rollback(None, false).unwrap();
+    assert!(done.message.contains("stable was not left"), "{}", done.message);
+    assert_eq!((world.seen().status, world.stable()), ("aborted", Some(1)));
+}

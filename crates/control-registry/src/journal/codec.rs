@@ -55,6 +55,10 @@ enum StoredChange {
         model: String,
         version: u64,
     },
+    Unconfirmed {
+        model: String,
+        version: u64,
+    },
     Quarantined {
         digest: String,
         model: String,
@@ -153,6 +157,9 @@ fn store(change: &Change) -> StoredChange {
         },
         Change::StanceCleared { model } => StoredChange::StanceCleared { model: model.to_string() },
         Change::Confirmed { id } => StoredChange::Confirmed { model: id.model.to_string(), version: id.version.get() },
+        Change::Unconfirmed { id } => {
+            StoredChange::Unconfirmed { model: id.model.to_string(), version: id.version.get() }
+        }
         Change::Quarantined { digest, quarantine } => StoredChange::Quarantined {
             digest: digest.to_string(),
             model: quarantine.id.model.to_string(),
@@ -192,6 +199,7 @@ fn restore(stored: StoredChange) -> Result<Change, String> {
             Change::Stance { model: model(&name)?, stance }
         }
         StoredChange::StanceCleared { model: name } => Change::StanceCleared { model: model(&name)? },
+        StoredChange::Unconfirmed { model, version } => Change::Unconfirmed { id: id(&model, version)? },
         StoredChange::Confirmed { model, version } => Change::Confirmed { id: id(&model, version)? },
         StoredChange::Quarantined { digest: text, model, version, cause, since_unix_ms } => Change::Quarantined {
             digest: digest(&text)?,

@@ -43,6 +43,8 @@ pub(crate) struct EndedRollout {
 pub(crate) enum Effect {
     /// Frees a snapshot nobody needs any more.
     Free(Arc<Snapshot>),
+    /// Shows the shares of a model in its metrics.
+    ShowShares(ModelName),
     /// Tells the log what a table does not do as wished.
     Notice(ModelName, String),
     /// A version came under trial.
@@ -68,6 +70,7 @@ impl Core {
     fn perform_one(&self, effect: Effect) {
         match effect {
             Effect::Free(snapshot) => drop(snapshot),
+            Effect::ShowShares(name) => self.show_shares(&name),
             Effect::Notice(model, notice) => warn!(%model, notice, "routing differs from what is wished"),
             Effect::TrialOpened { model, version, digest, checkpoint } => {
                 info!(%model, %version, digest = digest.short(), "trial opened");
@@ -119,6 +122,7 @@ impl Core {
             rollout,
         } = rolled_back;
         let evidence = evidence.write();
+        self.metrics.rolled_back(&id.model, &cause);
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,
             generation, actor, %evidence, "rolled back"

@@ -175,7 +175,6 @@ impl Core {
         let mut changes = self.bar(state, &id, digest, word);
         let ended = Ended::Rule { rule: word, text: &reason };
         let rollout = self.end_rollout(state, (name, candidate), ended, &mut changes);
-        self.metrics.rolled_back(name, word);
         Some(Box::new(RolledBack {
             id,
             digest,

@@ -78,7 +78,6 @@ impl Core {
             let mut changes = if is_quarantined { self.bar(state, &id, digest, cause) } else { Vec::new() };
             let ended = Ended::Order { by: &order.actor, reason: &reason };
             let rollout = self.end_rollout(state, (model, *version), ended, &mut changes);
-            self.metrics.rolled_back(model, cause);
             rolled_back.push(RolledBack {
                 id,
                 digest,

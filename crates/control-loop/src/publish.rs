@@ -72,7 +72,7 @@ impl Core {
                 .into_iter()
                 .map(|rolled_back| Effect::RolledBack(Box::new(RolledBack { after: after.clone(), ..*rolled_back }))),
         );
-        self.show_shares(state, name);
+        effects.push(Effect::ShowShares(name.clone()));
     }
 
     /// One round of settling. Gives a candidate that is to be taken out before anything is published.
@@ -179,7 +179,9 @@ impl Core {
         convicted
     }
 
-    fn show_shares(&self, state: &State, name: &ModelName) {
+    /// Metrics of shares; after the swap, because looking their labels up takes longer than all else on the way there.
+    pub(crate) fn show_shares(&self, name: &ModelName) {
+        let state = self.lock();
         let Some(model) = state.models.get(name) else { return };
         for version in model.versions.keys() {
             let share = model.route.as_ref().map_or(0.0, |r| r.split.share(*version, r.stable));

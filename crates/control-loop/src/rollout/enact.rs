@@ -162,7 +162,6 @@ impl Core {
         let after = describe(&state, name);
         let generation = state.generation;
         if had_traffic {
-            self.metrics.rolled_back(name, &word);
             let rolled_back = RolledBack {
                 id,
                 digest: rollout.digest,

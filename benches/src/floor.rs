@@ -45,6 +45,28 @@ impl Floor {
         Ok(Self { runner, input })
     }
 
+    /// Runs per second of so many threads that share the model and do nothing else.
+    pub fn per_second(&self, n_threads: usize, duration: Duration) -> Result<f64, BenchError> {
+        let began = Instant::now();
+        let run = || {
+            let mut n_runs = 0u64;
+            while began.elapsed() < duration {
+                let inputs = std::slice::from_ref(&self.input);
+                let outputs = self.runner.run(inputs, &[0], &RunControl::default());
+                std::hint::black_box(outputs.map_err(|e| BenchError::Floor(e.to_string()))?);
+                n_runs += 1;
+            }
+            Ok(n_runs)
+        };
+        let n_runs: Result<Vec<u64>, BenchError> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..n_threads).map(|_| scope.spawn(run)).collect();
+            let joined = threads.into_iter().map(|thread| thread.join());
+            joined.map(|n| n.unwrap_or_else(|_| Err(BenchError::Floor("a thread panicked".to_owned())))).collect()
+        });
+        // The last runs end after the time is up, and count in full.
+        Ok(n_runs?.iter().sum::<u64>() as f64 / began.elapsed().as_secs_f64())
+    }
+
     /// The time of one run, from running it over and over. One thread does nothing else, so it is processor time too.
     pub fn run_for(&self, duration: Duration) -> Result<Duration, BenchError> {
         let began = Instant::now();

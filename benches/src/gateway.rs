@@ -93,6 +93,8 @@ pub enum Tempo {
     Default,
     /// As fast as it allows.
     Brisk,
+    /// The defaults, but for folders, which are taken up as they are.
+    Settled,
 }
 
 /// A running gateway.
@@ -104,15 +106,26 @@ pub struct Gateway {
 impl Gateway {
     /// Starts the gateway over a house and waits until version 1 of the model answers.
     pub fn start(settings: &Settings, house: &House, tempo: Tempo) -> Result<Self, BenchError> {
+        Self::start_with(settings, house, tempo, "")
+    }
+
+    /// The same, with more tables of gateway.toml.
+    pub fn start_with(settings: &Settings, house: &House, tempo: Tempo, tables: &str) -> Result<Self, BenchError> {
         let mut command = Command::new(&settings.gateway);
         command.arg("serve").arg("--model-repository").arg(house.repository.root());
         command.arg("--state-dir").arg(house.path().join("state"));
         for listener in ["--http-address", "--grpc-address", "--metrics-address", "--admin-address"] {
             command.args([listener, "127.0.0.1:0"]);
         }
-        if tempo == Tempo::Brisk {
+        let of_tempo = match tempo {
+            Tempo::Default => "",
+            Tempo::Brisk => BRISK,
+            Tempo::Settled => "[repository]\nsettle_ms = 0\n",
+        };
+        let text = format!("{of_tempo}\n{tables}");
+        if !text.trim().is_empty() {
             let config = house.path().join("gateway.toml");
-            fs::write(&config, BRISK).map_err(io_at("write gateway.toml"))?;
+            fs::write(&config, text).map_err(io_at("write gateway.toml"))?;
             command.arg("--config").arg(config);
         }
         if house.routing().exists() {

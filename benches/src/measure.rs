@@ -1,9 +1,12 @@
 //! The measurements, one module each.
 
+mod batch;
+mod history;
 mod load;
 mod memory;
 mod rollback;
 mod rules;
+mod scale;
 mod shadow;
 mod switch;
 mod tiny;
@@ -11,10 +14,13 @@ mod wire;
 
 use std::time::Duration;
 
+pub use batch::batch;
+pub use history::history;
 pub use load::load;
 pub use memory::memory;
 pub use rollback::rollback;
 pub use rules::rules;
+pub use scale::scale;
 pub use shadow::shadow;
 pub use switch::switch;
 pub use tiny::tiny;

@@ -44,6 +44,21 @@ pub fn memory(pid: u32) -> Result<Memory, BenchError> {
     Ok(Memory { resident_bytes: bytes("Rss:")?, anonymous_bytes: bytes("Anonymous:")? })
 }
 
+/// Has the kernel forget the most that a process has held.
+pub fn reset_peak(pid: u32) -> Result<(), BenchError> {
+    let path = format!("/proc/{pid}/clear_refs");
+    fs::write(&path, "5").map_err(io_at(format!("write {path}")))
+}
+
+/// The most that a process has held since it began, or since [`reset_peak`].
+pub fn peak_bytes(pid: u32) -> Result<u64, BenchError> {
+    let status = read(pid, "status")?;
+    let line =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+    line.map(|kib| kib << 10)
+        .ok_or_else(|| BenchError::Answer { request: format!("VmHWM of /proc/{pid}/status"), answer: status.clone() })
+}
+
 /// How many threads of a process have this name.
 pub fn n_threads_named(pid: u32, name: &str) -> Result<usize, BenchError> {
     let path = format!("/proc/{pid}/task");

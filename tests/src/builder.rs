@@ -26,6 +26,7 @@ pub struct Builder {
     is_bare: bool,
     /// Where the models are, if not in the repository's folder.
     models: Option<String>,
+    has_models: bool,
     state: PathBuf,
 }
 
@@ -47,6 +48,7 @@ impl Default for Builder {
             is_signal_proof: false,
             is_bare: false,
             models: None,
+            has_models: true,
         };
         // Free ports, and short waits where the defaults are made for people.
         let quick = [
@@ -134,6 +136,23 @@ impl Builder {
         self
     }
 
+    /// Serves from the store in [`Builder::store_folder`] as well.
+    pub fn store(self) -> Self {
+        let path = format!("{:?}", self.store_folder().display().to_string());
+        self.set("store.path", &path).set("store.poll_ms", "50")
+    }
+
+    /// Serves without a model repository.
+    pub fn without_repository(mut self) -> Self {
+        self.has_models = false;
+        self
+    }
+
+    /// The folder of a store, made by the first push.
+    pub fn store_folder(&self) -> PathBuf {
+        self.folder().join("store")
+    }
+
     /// Starts it as a newcomer does: no gateway.toml and no state folder, only free ports.
     pub fn bare(mut self) -> Self {
         self.is_bare = true;
@@ -198,10 +217,11 @@ impl Builder {
         if self.is_signal_proof {
             command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary());
         }
-        command.arg("serve").arg("--model-repository");
+        command.arg("serve");
         match &self.models {
-            Some(address) => command.arg(address),
-            None => command.arg(self.repository.root()),
+            _ if !self.has_models => &mut command,
+            Some(address) => command.arg("--model-repository").arg(address),
+            None => command.arg("--model-repository").arg(self.repository.root()),
         };
         if self.is_bare {
             for flag in ["--http-address", "--grpc-address", "--metrics-address", "--admin-address"] {

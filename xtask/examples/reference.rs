@@ -15,6 +15,7 @@ fn main() {
         text("docs/config.md", Some("gateway keys"), markdown(File::Gateway)),
         text("docs/config.md", Some("routing keys"), markdown(File::Routing)),
         text("docs/admin-api.md", Some("routes"), control_admin::routes_page()),
+        text("docs/openapi-admin.json", None, control_admin::openapi_page()),
     ];
     println!("{}", Value::from(texts.to_vec()));
 }

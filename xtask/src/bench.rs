@@ -24,6 +24,8 @@ pub struct Arguments {
 enum Name {
     /// Server CPU per tiny request, beside a bare hyper echo.
     Tiny,
+    /// A model of 8 ms with and without batching, beside the same runs in-process.
+    Batch,
     /// Version switches under load.
     Switch,
     /// The tail while other versions load.
@@ -36,8 +38,12 @@ enum Name {
     Wire,
     /// What ten armed rules cost a healthy request, and how soon a verdict is in force.
     Rules,
+    /// Whether many models cost those who ask one of them anything.
+    Scale,
     /// The tail while a candidate gets copies of all requests.
     Shadow,
+    /// Questions to a journal of a million rows, and a start on it.
+    History,
 }
 
 /// Why a measurement was not made, or what it found wrong.

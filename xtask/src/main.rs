@@ -6,7 +6,9 @@ mod check;
 mod conformance;
 mod demo;
 mod docs;
+mod mlflow;
 mod oracle;
+mod pipelines;
 mod python;
 mod runtime;
 mod simulate;
@@ -44,8 +46,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Imports models from a real MLflow server, which pip installs.
+    Mlflow(mlflow::Options),
     /// Works out once more, in Python, what the statistics of a rollout must be, and compares or writes the cases.
     Oracle(oracle::Options),
+    /// Lints the examples for CI, and drives a gateway with a Python client generated from the admin API's document.
+    Pipelines(pipelines::Options),
     /// Simulates rollouts, and writes the figures of docs/rollout-statistics.md.
     Simulate(simulate::Options),
     /// Checks the walls between crates, and licences.
@@ -65,6 +71,8 @@ fn main() -> ExitCode {
         Command::Check => check::run(&repository_root()).map_err(Into::into),
         Command::Conformance(options) => conformance::run(&repository_root(), &options).map_err(Into::into),
         Command::Docs { check } => docs::run(&repository_root(), check).map_err(Into::into),
+        Command::Mlflow(options) => mlflow::run(&repository_root(), &options).map_err(Into::into),
+        Command::Pipelines(options) => pipelines::run(&repository_root(), &options).map_err(Into::into),
         Command::Oracle(options) => oracle::run(&repository_root(), &options).map_err(Into::into),
         Command::Simulate(options) => simulate::run(&repository_root(), &options).map_err(Into::into),
         Command::Walls => walls::run(&repository_root()).map_err(Into::into),

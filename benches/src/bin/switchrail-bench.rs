@@ -56,13 +56,16 @@ enum Command {
 #[derive(Clone, Copy, ValueEnum)]
 enum Name {
     Tiny,
+    Batch,
     Switch,
     Load,
     Rollback,
     Memory,
     Wire,
     Rules,
+    Scale,
     Shadow,
+    History,
 }
 
 fn main() -> ExitCode {
@@ -86,13 +89,16 @@ fn run(command: Command) -> Result<(), BenchError> {
             let settings = Settings { root, gateway, echo, is_quick: quick };
             match name {
                 Name::Tiny => measure::tiny(&settings),
+                Name::Batch => measure::batch(&settings),
                 Name::Switch => measure::switch(&settings),
                 Name::Load => measure::load(&settings),
                 Name::Rollback => measure::rollback(&settings),
                 Name::Memory => measure::memory(&settings),
                 Name::Wire => measure::wire(&settings),
                 Name::Rules => measure::rules(&settings),
+                Name::Scale => measure::scale(&settings),
                 Name::Shadow => measure::shadow(&settings),
+                Name::History => measure::history(&settings),
             }
         }
         Command::Drive { address, model, connections, seconds } => {

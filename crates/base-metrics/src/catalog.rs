@@ -64,6 +64,24 @@ pub(crate) const REQUEST_SECONDS: Entry = entry(
     &["model", "version"],
     "Time from decoded to answered, by the version that answered.",
 );
+pub(crate) const BATCH_ROWS: Entry = entry(
+    "switchrail_batch_rows",
+    Histogram,
+    &["model", "version"],
+    "Rows of one run of a version whose requests are put together.",
+);
+pub(crate) const BATCHES: Entry = entry(
+    "switchrail_batches_total",
+    Counter,
+    &["model", "version", "reason"],
+    "Runs of such a version by why they began when they did: full, preferred, delay, idle, sparse.",
+);
+pub(crate) const BATCH_RERUNS: Entry = entry(
+    "switchrail_batch_reruns_total",
+    Counter,
+    &["model", "version", "cause"],
+    "Requests run again by themselves, because their batch failed, took too long or gave outputs that are not theirs.",
+);
 pub(crate) const IN_FLIGHT: Entry =
     entry("switchrail_in_flight", Gauge, &["model", "version"], "Attempts under way at a version, queued or running.");
 pub(crate) const QUEUE_DEPTH: Entry =
@@ -104,6 +122,14 @@ pub(crate) const VERSIONS_REFUSED: Entry = entry(
     &["model", "code"],
     "Versions that were not taken up, by reason code.",
 );
+pub(crate) const GATES: Entry = entry(
+    "switchrail_gates_total",
+    Counter,
+    &["model", "gate", "verdict"],
+    "Gates that versions were asked at before traffic, by verdict: passed, failed, or skipped.",
+);
+pub(crate) const GATE_SECONDS: Entry =
+    entry("switchrail_gate_seconds", Histogram, &["model"], "Time one gate of one version took.");
 pub(crate) const ROLLOUT_STATE: Entry =
     entry("switchrail_rollout_state", Gauge, &["model", "state"], "1 for the phase a model's rollout is in, else 0.");
 pub(crate) const ROLLOUT_STEP: Entry = entry(
@@ -148,6 +174,12 @@ pub(crate) const EXPOSURES: Entry = entry(
     &["result"],
     "Lines of the exposure log: written, or dropped because they came faster than they can be written.",
 );
+pub(crate) const CAPTURES: Entry = entry(
+    "switchrail_captures_total",
+    Counter,
+    &["result"],
+    "Requests drawn to be captured: written, dropped because they came faster than they can be written, too_large, or failed because the disk did not take them.",
+);
 pub(crate) const RULE_LOG_E: Entry = entry(
     "switchrail_rule_log_e",
     Gauge,
@@ -184,6 +216,14 @@ pub(crate) const JOURNAL_ERRORS: Entry =
     entry("switchrail_journal_errors_total", Counter, &[], "Journal writes that failed; they are tried again.");
 pub(crate) const JOURNAL_PENDING: Entry =
     entry("switchrail_journal_pending", Gauge, &[], "Journal entries not yet on disk.");
+pub(crate) const JOURNAL_ROWS: Entry =
+    entry("switchrail_journal_rows", Gauge, &[], "Number of the journal's last row, with `switchrail_journal_head`.");
+pub(crate) const JOURNAL_HEAD: Entry = entry(
+    "switchrail_journal_head",
+    Gauge,
+    &[],
+    "The first six bytes of the hash of the journal's last row, as a number: kept outside, it is an anchor to `switchrail audit verify`.",
+);
 pub(crate) const WEBHOOKS: Entry = entry("switchrail_webhooks_total", Counter, &["result"], "Webhook calls by result.");
 pub(crate) const CONNECTIONS: Entry =
     entry("switchrail_connections", Gauge, &[], "Open connections of the data listener.");
@@ -209,6 +249,12 @@ pub(crate) const BUCKET_REFUSED: Entry = entry(
 );
 pub(crate) const BUCKET_CACHE: Entry =
     entry("switchrail_bucket_cache_bytes", Gauge, &[], "Bytes of the bucket's cache on disk.");
+pub(crate) const CONFIG_COMMIT: Entry = entry(
+    "switchrail_config_commit_info",
+    Gauge,
+    &["commit", "dirty"],
+    "Always 1; names the commit routing.toml is of, where it lies in a Git working tree. One series at a time.",
+);
 pub(crate) const BUILD_INFO: Entry =
     entry("switchrail_build_info", Gauge, &["version", "runtime"], "Always 1; names the versions in its labels.");
 
@@ -222,6 +268,9 @@ pub fn catalog() -> Vec<Entry> {
         QUEUE_SECONDS,
         RUN_SECONDS,
         REQUEST_SECONDS,
+        BATCH_ROWS,
+        BATCHES,
+        BATCH_RERUNS,
         IN_FLIGHT,
         QUEUE_DEPTH,
         SHARE_WANTED,
@@ -230,6 +279,8 @@ pub fn catalog() -> Vec<Entry> {
         LOAD_SECONDS,
         VERSION_STATE,
         VERSIONS_REFUSED,
+        GATES,
+        GATE_SECONDS,
         ROLLOUT_STATE,
         ROLLOUT_STEP,
         SHADOWS,
@@ -238,6 +289,7 @@ pub fn catalog() -> Vec<Entry> {
         FEEDBACK_SCORE,
         EXPERIMENTS,
         EXPOSURES,
+        CAPTURES,
         RULE_LOG_E,
         RULE_THRESHOLD,
         ROLLBACKS,
@@ -246,8 +298,11 @@ pub fn catalog() -> Vec<Entry> {
         CONFIG_READS,
         CONFIG_PROBLEMS,
         CONFIG_SUCCESS,
+        CONFIG_COMMIT,
         JOURNAL_ERRORS,
         JOURNAL_PENDING,
+        JOURNAL_ROWS,
+        JOURNAL_HEAD,
         WEBHOOKS,
         CONNECTIONS,
         BUCKET_LOOKS,

@@ -16,6 +16,9 @@ const SECONDS: [f64; 19] = [
 /// Upper bounds of the buckets of scores, which lie in [0, 1].
 const SCORES: [f64; 11] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0];
 
+/// Upper bounds of the buckets of rows.
+const ROWS: [f64; 12] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 4096.0];
+
 /// One field per metric of the catalogue.
 pub(crate) struct Families {
     pub(crate) registry: Registry,
@@ -26,6 +29,9 @@ pub(crate) struct Families {
     pub(crate) queue_seconds: HistogramVec,
     pub(crate) run_seconds: HistogramVec,
     pub(crate) request_seconds: HistogramVec,
+    pub(crate) batch_rows: HistogramVec,
+    pub(crate) batches: IntCounterVec,
+    pub(crate) batch_reruns: IntCounterVec,
     pub(crate) in_flight: IntGaugeVec,
     pub(crate) queue_depth: IntGaugeVec,
     pub(crate) share_wanted: GaugeVec,
@@ -34,6 +40,8 @@ pub(crate) struct Families {
     pub(crate) load_seconds: GaugeVec,
     pub(crate) version_state: IntGaugeVec,
     pub(crate) versions_refused: IntCounterVec,
+    pub(crate) gates: IntCounterVec,
+    pub(crate) gate_seconds: HistogramVec,
     pub(crate) rollout_state: IntGaugeVec,
     pub(crate) rollout_step: IntGaugeVec,
     pub(crate) shadows: IntCounterVec,
@@ -42,6 +50,7 @@ pub(crate) struct Families {
     pub(crate) feedback_score: HistogramVec,
     pub(crate) experiments: IntCounterVec,
     pub(crate) exposures: IntCounterVec,
+    pub(crate) captures: IntCounterVec,
     pub(crate) rule_log_e: GaugeVec,
     pub(crate) rule_threshold: GaugeVec,
     pub(crate) rollbacks: IntCounterVec,
@@ -52,6 +61,8 @@ pub(crate) struct Families {
     pub(crate) config_success: Gauge,
     pub(crate) journal_errors: IntCounter,
     pub(crate) journal_pending: IntGauge,
+    pub(crate) journal_rows: IntGauge,
+    pub(crate) journal_head: IntGauge,
     pub(crate) webhooks: IntCounterVec,
     pub(crate) connections: IntGauge,
     pub(crate) bucket_looks: IntCounterVec,
@@ -60,6 +71,7 @@ pub(crate) struct Families {
     pub(crate) bucket_refused: IntGauge,
     pub(crate) bucket_cache: IntGauge,
     pub(crate) build_info: IntGaugeVec,
+    pub(crate) config_commit: IntGaugeVec,
 }
 
 struct Builder(Registry);
@@ -109,6 +121,9 @@ impl Families {
             queue_seconds: b.histograms(catalog::QUEUE_SECONDS)?,
             run_seconds: b.histograms(catalog::RUN_SECONDS)?,
             request_seconds: b.histograms(catalog::REQUEST_SECONDS)?,
+            batch_rows: b.histograms_of(catalog::BATCH_ROWS, &ROWS)?,
+            batches: b.counters(catalog::BATCHES)?,
+            batch_reruns: b.counters(catalog::BATCH_RERUNS)?,
             in_flight: b.int_gauges(catalog::IN_FLIGHT)?,
             queue_depth: b.int_gauges(catalog::QUEUE_DEPTH)?,
             share_wanted: b.gauges(catalog::SHARE_WANTED)?,
@@ -117,6 +132,8 @@ impl Families {
             load_seconds: b.gauges(catalog::LOAD_SECONDS)?,
             version_state: b.int_gauges(catalog::VERSION_STATE)?,
             versions_refused: b.counters(catalog::VERSIONS_REFUSED)?,
+            gates: b.counters(catalog::GATES)?,
+            gate_seconds: b.histograms(catalog::GATE_SECONDS)?,
             rollout_state: b.int_gauges(catalog::ROLLOUT_STATE)?,
             rollout_step: b.int_gauges(catalog::ROLLOUT_STEP)?,
             shadows: b.counters(catalog::SHADOWS)?,
@@ -125,6 +142,7 @@ impl Families {
             feedback_score: b.histograms_of(catalog::FEEDBACK_SCORE, &SCORES)?,
             experiments: b.counters(catalog::EXPERIMENTS)?,
             exposures: b.counters(catalog::EXPOSURES)?,
+            captures: b.counters(catalog::CAPTURES)?,
             rule_log_e: b.gauges(catalog::RULE_LOG_E)?,
             rule_threshold: b.gauges(catalog::RULE_THRESHOLD)?,
             rollbacks: b.counters(catalog::ROLLBACKS)?,
@@ -135,6 +153,8 @@ impl Families {
             config_success: b.add(Gauge::new(catalog::CONFIG_SUCCESS.name, catalog::CONFIG_SUCCESS.help))?,
             journal_errors: b.add(IntCounter::new(catalog::JOURNAL_ERRORS.name, catalog::JOURNAL_ERRORS.help))?,
             journal_pending: b.int_gauge(catalog::JOURNAL_PENDING)?,
+            journal_rows: b.int_gauge(catalog::JOURNAL_ROWS)?,
+            journal_head: b.int_gauge(catalog::JOURNAL_HEAD)?,
             webhooks: b.counters(catalog::WEBHOOKS)?,
             connections: b.int_gauge(catalog::CONNECTIONS)?,
             bucket_looks: b.counters(catalog::BUCKET_LOOKS)?,
@@ -143,6 +163,7 @@ impl Families {
             bucket_refused: b.int_gauge(catalog::BUCKET_REFUSED)?,
             bucket_cache: b.int_gauge(catalog::BUCKET_CACHE)?,
             build_info: b.int_gauges(catalog::BUILD_INFO)?,
+            config_commit: b.int_gauges(catalog::CONFIG_COMMIT)?,
             registry: b.0,
         })
     }

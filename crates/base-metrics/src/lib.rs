@@ -2,8 +2,11 @@
 //! decided *by* them. Handles are resolved once per version, so a request increments atomics and looks up nothing.
 
 mod alias;
+mod batch;
+mod capture;
 mod catalog;
 mod family;
+mod gate;
 mod rollout;
 mod version;
 
@@ -11,10 +14,12 @@ use std::sync::{Arc, OnceLock};
 
 use alias::Aliases;
 pub use alias::{Alias, AliasFigures, AliasSource};
+pub use batch::{BatchMetrics, BatchReason, RerunCause};
+pub use capture::CaptureResult;
 pub use catalog::{Entry, Kind, catalog};
 use family::Families;
 pub use rollout::{ArmFigure, FeedbackResult, ShadowResult};
-pub use version::VersionMetrics;
+pub use version::{Figures, HistogramFigures, VersionMetrics};
 
 use base_types::{ModelName, OutcomeClass, Protocol, Version, VersionState};
 use prometheus::{Encoder, TextEncoder};
@@ -172,6 +177,14 @@ impl Metrics {
         }
     }
 
+    /// Names the commit routing.toml is of, and whether it differs from it; `None` where there is no such thing.
+    pub fn set_config_commit(&self, commit: Option<(&str, bool)>) {
+        self.families.config_commit.reset();
+        if let Some((commit, is_dirty)) = commit {
+            self.families.config_commit.with_label_values(&[commit, if is_dirty { "true" } else { "false" }]).set(1);
+        }
+    }
+
     /// Counts a failed write to the journal.
     pub fn journal_failed(&self) {
         self.families.journal_errors.inc();
@@ -180,6 +193,12 @@ impl Metrics {
     /// Sets the number of journal entries waiting to be written.
     pub fn set_journal_pending(&self, n_entries: usize) {
         self.families.journal_pending.set(n_entries as i64);
+    }
+
+    /// Sets number and hash of the journal's last row; of the hash the first six bytes, which a gauge holds exactly.
+    pub fn set_journal_head(&self, seq: u64, hash_start: u64) {
+        self.families.journal_rows.set(i64::try_from(seq).unwrap_or(i64::MAX));
+        self.families.journal_head.set(i64::try_from(hash_start).unwrap_or(i64::MAX));
     }
 
     /// Counts a version that was refused, by stable code.

@@ -8,7 +8,11 @@ use prometheus::core::{MetricVec, MetricVecBuilder};
 use prometheus::{Histogram, IntCounter, IntGauge};
 
 use crate::family::Families;
-use crate::{FallbackResult, ShadowResult, rollout};
+use crate::{FallbackResult, ShadowResult, batch, rollout};
+
+mod figures;
+
+pub use figures::{Figures, HistogramFigures};
 
 const N_CLASSES: usize = OutcomeClass::ALL.len();
 const N_REASONS: usize = Reason::ALL.len();
@@ -64,6 +68,10 @@ impl VersionMetrics {
 
     pub(crate) fn families(&self) -> &Families {
         &self.families
+    }
+
+    pub(crate) fn shared_families(&self) -> Arc<Families> {
+        self.families.clone()
     }
 
     pub(crate) fn model(&self) -> &str {
@@ -163,6 +171,7 @@ pub(crate) fn retire(families: &Families, model: &ModelName, version: Version) {
         forget(histogram, &key);
     }
     rollout::retire(families, key);
+    batch::retire(families, key);
     forget(&families.in_flight, &key);
     forget(&families.queue_depth, &key);
     forget(&families.share_wanted, &key);

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use base_types::{MemoryUse, Signature, Tensor};
 use thiserror::Error;
 
+use crate::Provider;
+
 /// One file of a version as it was read: what was hashed is what runs.
 #[derive(Debug, Clone)]
 pub struct ArtifactFile {
@@ -45,6 +47,23 @@ pub enum RunError {
 pub trait Engine: Send + Sync {
     /// Loads an artifact. Blocks for as long as the runtime takes.
     fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Runner>, LoadError>;
+
+    /// Loads an artifact onto a provider. An engine without it refuses, and never falls back to another one.
+    fn load_on(&self, artifact: &Artifact, placement: Placement) -> Result<Arc<dyn Runner>, LoadError> {
+        match placement.provider {
+            Provider::Cpu => self.load(artifact),
+            other => Err(LoadError(format!("the provider {other} is not there, this engine has cpu alone"))),
+        }
+    }
+}
+
+/// Where a version runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Placement {
+    /// What computes it.
+    pub provider: Provider,
+    /// Sessions side by side where they cannot be shared, at least one.
+    pub n_sessions: usize,
 }
 
 /// One loaded version. `run` may be called from several threads at once. Dropping it frees the model,

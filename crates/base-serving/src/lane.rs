@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 use base_types::{FaultKind, Tensor};
 use tokio::sync::oneshot;
 
+use base_metrics::BatchMetrics;
+
 use crate::ModelLimits;
+use crate::batching::Batched;
 use crate::engine::RunControl;
 
 /// One attempt, ready to run: inputs fit the version's signature and stand in its order.
@@ -32,12 +35,14 @@ pub struct Report {
     pub queue: Duration,
     /// Time in the runtime.
     pub run: Duration,
+    /// The run it shared with other requests; `None` for one of its own.
+    pub batch: Option<Batched>,
 }
 
 impl Report {
     /// Of a job that a closing lane let go.
     pub fn closed() -> Self {
-        Self { result: Err(JobError::Closed), queue: Duration::ZERO, run: Duration::ZERO }
+        Self { result: Err(JobError::Closed), queue: Duration::ZERO, run: Duration::ZERO, batch: None }
     }
 }
 
@@ -95,6 +100,9 @@ pub trait Lane: Send + Sync {
     fn run_apart(&self, job: Job) -> Report {
         self.run_here(job)
     }
+
+    /// Gives the lane the handles by which it counts its batches. A lane that makes none has no use for them.
+    fn counted_by(&self, _batches: BatchMetrics) {}
 
     /// Jobs waiting now.
     fn waiting(&self) -> usize;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::batching::Batched;
+
 /// Batch sizes counted apart; rarer ones beyond it are counted in the sums alone.
 const BATCH_SIZES_MAX: usize = 128;
 
@@ -32,6 +34,8 @@ pub struct AnswerTimes {
     pub run: Duration,
     /// From decoded to answered.
     pub total: Duration,
+    /// The run it shared with other requests.
+    pub batch: Option<Batched>,
 }
 
 /// Figures of one version. A request is counted once, at the version that ended it.
@@ -75,8 +79,13 @@ impl VersionStats {
         stats.input.add(around);
         stats.infer.add(times.run);
         stats.n_rows += n_rows as u64;
-        stats.n_runs += 1;
         stats.last_unix_ms = stats.last_unix_ms.max(unix_ms);
+        // A run that several requests shared is counted by one of them, with all its rows.
+        let Batched { n_rows, is_counted } = times.batch.unwrap_or(Batched { n_rows, is_counted: true });
+        if !is_counted {
+            return;
+        }
+        stats.n_runs += 1;
         if stats.batches.len() < BATCH_SIZES_MAX || stats.batches.contains_key(&n_rows) {
             stats.batches.entry(n_rows).or_default().add(times.run);
         }
@@ -101,14 +110,26 @@ mod tests {
     fn parts_add_up_and_rows_are_counted() {
         let stats = VersionStats::default();
         let ms = Duration::from_millis;
-        stats.answered(&AnswerTimes { queue: ms(1), run: ms(5), total: ms(8) }, 4, 70);
-        stats.answered(&AnswerTimes { queue: ms(0), run: ms(1), total: ms(1) }, 1, 60);
+        stats.answered(&AnswerTimes { queue: ms(1), run: ms(5), total: ms(8), batch: None }, 4, 70);
+        stats.answered(&AnswerTimes { queue: ms(0), run: ms(1), total: ms(1), batch: None }, 1, 60);
         stats.failed(ms(3));
         let read = stats.read();
         assert_eq!((read.success, read.fail), (Sum { count: 2, time: ms(9) }, Sum { count: 1, time: ms(3) }));
         assert_eq!(read.queue.time + read.input.time + read.infer.time, read.success.time);
         assert_eq!((read.n_rows, read.n_runs, read.last_unix_ms), (5, 2, 70));
         assert_eq!(read.batches[&4], Sum { count: 1, time: ms(5) });
+    }
+
+    #[test]
+    fn a_run_shared_by_requests_counts_once_with_all_its_rows() {
+        let stats = VersionStats::default();
+        for is_counted in [true, false, false] {
+            let batch = Some(Batched { n_rows: 7, is_counted });
+            stats.answered(&AnswerTimes { batch, ..AnswerTimes::default() }, 2, 1);
+        }
+        let read = stats.read();
+        assert_eq!((read.n_rows, read.n_runs, read.success.count), (6, 1, 3));
+        assert_eq!(read.batches.keys().copied().collect::<Vec<_>>(), [7]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Digest, ModelName, Rollout, Version, VersionId};
+use crate::{Digest, GateOverride, ModelName, Rollout, Version, VersionId};
 
 /// How many earlier stable versions of a model are remembered as rollback targets.
 const CONFIRMED_MAX: usize = 16;
@@ -177,6 +177,15 @@ pub enum Change {
         /// The rollout as it is now.
         rollout: Box<Rollout>,
     },
+    /// A person said that a failed gate does not matter for some content of a model.
+    GateOverridden {
+        /// The model.
+        model: ModelName,
+        /// The content.
+        digest: Digest,
+        /// Which gate, who and why.
+        by: GateOverride,
+    },
     /// A person looked into the rollbacks of a model: they no longer freeze its rollouts.
     Thawed {
         /// The model.
@@ -202,6 +211,8 @@ pub struct Decisions {
     /// When candidates of each model were taken out by a rule since a person last thawed its rollouts, in milliseconds
     /// since 1970, oldest first.
     pub rollbacks: BTreeMap<ModelName, Vec<u64>>,
+    /// Failed gates that persons overrode, by model and content; at most one override of each gate.
+    pub overrides: BTreeMap<(ModelName, Digest), Vec<GateOverride>>,
 }
 
 impl Decisions {
@@ -252,6 +263,11 @@ impl Decisions {
             Change::Residence { model, version: None, residence: Residence::Unloaded } => {
                 let whole = ModelResidence { is_unloaded: true, versions: BTreeMap::new() };
                 self.residence.insert(model.clone(), whole);
+            }
+            Change::GateOverridden { model, digest, by } => {
+                let known = self.overrides.entry((model.clone(), *digest)).or_default();
+                known.retain(|other| other.gate != by.gate);
+                known.push(by.clone());
             }
             Change::Thawed { model } => {
                 self.rollbacks.remove(model);

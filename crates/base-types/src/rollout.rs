@@ -45,11 +45,20 @@ pub struct Rollout {
     /// Whether a person was told that no requests come, in this step.
     pub has_told_silence: bool,
     /// The candidate that is next when this rollout is over.
-    pub next: Option<Version>,
+    pub next: Option<NextCandidate>,
     /// Who ordered it.
     pub actor: Box<str>,
     /// What it waits for or why it ended, in words.
     pub note: Box<str>,
+}
+
+/// A candidate that waits for the rollout before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextCandidate {
+    /// The version.
+    pub version: Version,
+    /// The policy it was ordered with; the model's own when none was named.
+    pub policy: Option<Arc<str>>,
 }
 
 /// Most rules a rollout notes.

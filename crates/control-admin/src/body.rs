@@ -4,6 +4,7 @@ use axum::body::to_bytes;
 use axum::extract::Request;
 use axum::http::header;
 use base_types::{ModelName, NameError, Selector, Version};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -42,7 +43,7 @@ fn has_cut_off(error: &axum::Error) -> bool {
 }
 
 /// A version as callers write it: a number, a number as text, or a label.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum VersionText {
     /// 2

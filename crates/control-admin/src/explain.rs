@@ -10,6 +10,7 @@ use base_routing::{Facts, ModelRoute, Source};
 use base_serving::ServingModel;
 use base_types::{ModelName, NameError, Reason, Selector, Version};
 use control_config::{ExperimentCheck, RoutingConfig, RuleCheck, RuleOutcome, explain};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -83,9 +84,9 @@ pub fn add_names(explained: &mut Value, config: &RoutingConfig, model: &ModelNam
 }
 
 /// What the admin API takes: the same, with a number as pin, too.
-#[derive(Debug, Deserialize, Default)]
+#[derive(Debug, Deserialize, Default, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-struct ExplainBody {
+pub(crate) struct ExplainBody {
     pin: Option<VersionText>,
     headers: BTreeMap<String, String>,
     cookies: BTreeMap<String, String>,

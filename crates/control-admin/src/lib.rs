@@ -15,11 +15,15 @@
 //! `explain`, `order`, `rollout`, `power`, `experiment` (with `plan`); `serve` is the listener.
 
 mod body;
+pub mod changelog;
 mod experiment;
 pub mod explain;
+mod gate;
 mod guard;
+mod openapi;
 mod options;
 mod order;
+pub mod past;
 pub mod plan;
 pub mod power;
 mod problem;
@@ -33,6 +37,7 @@ pub mod time;
 mod token;
 mod wish;
 
+pub use openapi::{openapi_page, undescribed_routes};
 pub use options::{AdminLimits, AdminOptions};
 pub use problem::{CODES, CodeRow};
 pub use routes::{Method, ROUTES, Role, Route, routes_page};

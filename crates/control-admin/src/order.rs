@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Extension, Path, Request, State};
 use control_loop::{Operation, Order, RolloutOrder};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,18 +21,18 @@ const REASON_BYTES_MAX: usize = 2_048;
 
 type Answer = Result<Json<Value>, Problem>;
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CanaryBody {
+pub(crate) struct CanaryBody {
     version: VersionText,
     share: f64,
     reason: Option<String>,
     actor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PromoteBody {
+pub(crate) struct PromoteBody {
     version: Option<VersionText>,
     #[serde(default)]
     confirm: bool,
@@ -41,9 +42,9 @@ struct PromoteBody {
     actor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RollbackBody {
+pub(crate) struct RollbackBody {
     to: Option<VersionText>,
     #[serde(default = "yes")]
     quarantine: bool,
@@ -51,9 +52,9 @@ struct RollbackBody {
     actor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ReleaseBody {
+pub(crate) struct ReleaseBody {
     version: VersionText,
     reason: String,
     actor: Option<String>,
@@ -136,6 +137,7 @@ fn name(operation: &Operation) -> &'static str {
         Operation::Promote { .. } => "promote",
         Operation::Rollback { .. } => "rollback",
         Operation::Release { .. } => "release",
+        Operation::Override { .. } => "override",
         Operation::Rollout(order) => match order {
             RolloutOrder::Start { .. } => "rollout start",
             RolloutOrder::Approve => "rollout approve",
@@ -151,7 +153,7 @@ fn name(operation: &Operation) -> &'static str {
 }
 
 /// The name given, and the address it came from where that is another machine.
-fn actor(who: &Who) -> Result<String, Problem> {
+pub(crate) fn actor(who: &Who) -> Result<String, Problem> {
     let name = who.actor.as_deref().map_or(ACTOR, str::trim);
     if name.is_empty() || name.len() > ACTOR_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Problem::malformed(format!(
@@ -165,7 +167,7 @@ fn actor(who: &Who) -> Result<String, Problem> {
     Ok(if ip.is_loopback() { name.to_owned() } else { format!("{name}@{ip}") })
 }
 
-fn reason(reason: Option<String>) -> Result<Option<String>, Problem> {
+pub(crate) fn reason(reason: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = reason else { return Ok(None) };
     let text = text.trim();
     if text.len() > REASON_BYTES_MAX || text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {

@@ -2,6 +2,7 @@
 
 use control_rollout::Draws;
 use control_rollout::experiment::{ArmPlan, Effect, Measure, PlanRequest, Primary, Reach, plan};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -12,7 +13,7 @@ const ROUNDS: u32 = 300;
 const SEED: u64 = 0x706c_616e;
 
 /// An experiment as it is planned.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanQuestion {
     /// Outcomes a second, over all arms: requests, or feedback where that decides.

@@ -8,6 +8,7 @@ use base_types::ModelName;
 use control_config::RoutingConfig;
 use control_rollout::power::{Harm, HarmPower, LatencyShape, Power, PowerRequest, ProofPower, StepPower, power};
 use control_rollout::{Draws, OutOfRange, Rule};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -113,7 +114,7 @@ fn proof(proof: &ProofPower) -> Value {
 }
 
 /// What the API takes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PowerParameters {
     policy: Option<String>,

@@ -3,8 +3,10 @@
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
+use base_types::Version;
 use control_config::{RoutingConfig, diff};
-use control_registry::journal::{HISTORY_ROWS_MAX, HistoryQuery};
+use control_registry::journal::{Action, HISTORY_ROWS_MAX, HistoryQuery};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,12 +26,14 @@ pub(crate) async fn health() -> Json<Value> {
 
 pub(crate) async fn status(State(app): State<App>) -> Json<Value> {
     let status = app.control.status();
+    let head = app.control.journal_head();
     Json(json!({
         "generation": status.generation,
+        "journal": { "seq": head.seq, "head": head.hex() },
         "started": status.started,
         "models": status.models,
         "quarantine": status.quarantine,
-        "config": { "problems": show::diagnostics(&app.control.problems()) },
+        "config": { "problems": show::diagnostics(&app.control.problems()), "source": app.control.routing_source() },
     }))
 }
 
@@ -57,15 +61,19 @@ pub(crate) async fn config(State(app): State<App>) -> Json<Value> {
         "wished": wished.iter().map(show::difference).collect::<Vec<_>>(),
         "models": models.collect::<Vec<_>>(),
         "problems": show::diagnostics(&app.control.problems()),
+        "source": app.control.routing_source(),
     }))
 }
 
 /// The parameters of a look into the history.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct HistoryParameters {
     model: Option<String>,
+    version: Option<u64>,
+    action: Option<String>,
     since_unix_ms: Option<u64>,
+    until_unix_ms: Option<u64>,
     before: Option<u64>,
     limit: Option<usize>,
 }
@@ -75,13 +83,18 @@ pub(crate) async fn history(
     parameters: Result<Query<HistoryParameters>, QueryRejection>,
 ) -> Answer {
     let Query(parameters) = parameters.map_err(|rejection| Problem::malformed(rejection.body_text()))?;
-    let HistoryParameters { model, since_unix_ms, before, limit } = parameters;
+    let HistoryParameters { model, version, action, since_unix_ms, until_unix_ms, before, limit } = parameters;
     let limit = limit.unwrap_or(HISTORY_ROWS);
     if !(1..=HISTORY_ROWS_MAX).contains(&limit) {
         return Err(Problem::malformed(format!("limit lies between 1 and {HISTORY_ROWS_MAX}")));
     }
     let model = model.as_deref().map(model_name).transpose()?;
-    let query = HistoryQuery { model, since_unix_ms, before_seq: before, limit: Some(limit) };
+    let unknown = |word: &str| Problem::malformed(format!("there is no action {word:?}; docs/history.md lists them"));
+    let action = action.map(|word| Action::parse(&word).ok_or_else(|| unknown(&word))).transpose()?;
+    let version =
+        version.map(|n| Version::new(n).ok_or_else(|| Problem::malformed("versions begin with 1"))).transpose()?;
+    let (before_seq, limit_rows) = (before, Some(limit));
+    let query = HistoryQuery { model, version, action, since_unix_ms, until_unix_ms, before_seq, limit: limit_rows };
     let control = app.control.clone();
     // Reading waits for the journal's thread and the disk.
     let rows = tokio::task::spawn_blocking(move || control.history(query)).await;

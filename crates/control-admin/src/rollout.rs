@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use base_types::ModelName;
 use control_loop::view::rollout::RolloutStatus;
 use control_loop::{Operation, RolloutOrder};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -35,9 +36,9 @@ pub(crate) enum Word {
     Thaw,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct StartBody {
+pub(crate) struct StartBody {
     version: VersionText,
     policy: Option<String>,
     #[serde(default)]
@@ -46,18 +47,19 @@ struct StartBody {
     actor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AbortBody {
+pub(crate) struct AbortBody {
     #[serde(default)]
     quarantine: bool,
     reason: Option<String>,
     actor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PromoteBody {
+#[schemars(rename = "RolloutPromoteBody")]
+pub(crate) struct PromoteBody {
     #[serde(default)]
     force: bool,
     reason: Option<String>,
@@ -65,15 +67,15 @@ struct PromoteBody {
 }
 
 /// What the other orders take.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PlainBody {
+pub(crate) struct PlainBody {
     reason: Option<String>,
     actor: Option<String>,
 }
 
 /// Which report, and in which form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportParameters {
     number: Option<u32>,
@@ -81,8 +83,9 @@ pub(crate) struct ReportParameters {
     format: Format,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum Format {
     #[default]
     Json,

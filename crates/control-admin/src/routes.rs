@@ -11,9 +11,10 @@ use control_loop::Control;
 use tokio::sync::Semaphore;
 
 use crate::guard::guard;
+use crate::past;
 use crate::problem::{CODES, Problem};
 use crate::rollout::Word;
-use crate::{AdminOptions, experiment, explain, order, power, read, rollout, wish};
+use crate::{AdminOptions, experiment, explain, gate, openapi, order, power, read, rollout, wish};
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -65,9 +66,16 @@ pub enum Role {
 #[derive(Debug, Clone, Copy)]
 enum Endpoint {
     Health,
+    OpenApi,
     Status,
     Model,
     History,
+    At,
+    Changelog,
+    Performance,
+    PerformanceOfVersion,
+    Audit,
+    Restore,
     Quarantine,
     Config,
     Check,
@@ -77,6 +85,8 @@ enum Endpoint {
     Promote,
     Rollback,
     Release,
+    Gates,
+    Override,
     Rollout,
     RolloutReport,
     RolloutOrder(Word),
@@ -92,6 +102,14 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/v1/health", Role::Open, Endpoint::Health, "Says that the listener answers.", ""),
     route(
         Method::Get,
+        "/v1/openapi.json",
+        Role::Read,
+        Endpoint::OpenApi,
+        "This API as an OpenAPI document, for generators of clients.",
+        "",
+    ),
+    route(
+        Method::Get,
         "/v1/status",
         Role::Read,
         Endpoint::Status,
@@ -105,7 +123,55 @@ pub const ROUTES: &[Route] = &[
         Role::Read,
         Endpoint::History,
         "The journal, newest first: who changed what, when, from what to what, on what evidence.",
-        "`model`, `since_unix_ms`, `before` (a `seq`), `limit` (100; at most 1000)",
+        "`model`, `version`, `action` (all but `published`), `since_unix_ms`, `until_unix_ms`, `before` (a `seq`), `limit` (100; at most 1000)",
+    ),
+    route(
+        Method::Get,
+        "/v1/at",
+        Role::Read,
+        Endpoint::At,
+        "Exactly what served at a moment: versions, contents, shares, rules, labels, and who had changed it last.",
+        "`at` (2026-01-31T08:00:00Z) or `at_unix_ms` (now), `model`",
+    ),
+    route(
+        Method::Post,
+        "/v1/restore",
+        Role::Write,
+        Endpoint::Restore,
+        "Brings the split of one or all models back as it was at a moment: all in one transaction, or none with every obstacle.",
+        "`at` or `at_unix_ms`, `model` (all), `dry_run` (false), `reason` (needed), `actor`",
+    ),
+    route(
+        Method::Get,
+        "/v1/audit",
+        Role::Read,
+        Endpoint::Audit,
+        "Verifies every row of the journal and the sums of what stands beside it; takes seconds where it is long.",
+        "`anchor` (a row's hash that was kept elsewhere)",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/changelog",
+        Role::Read,
+        Endpoint::Changelog,
+        "By version: what changed, why, how it did, what became of it, and when it served with what share.",
+        "`format` (`json`, or `markdown`)",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/performance",
+        Role::Read,
+        Endpoint::Performance,
+        "How every version of the model did, those that are gone included.",
+        "",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/versions/{version}/performance",
+        Role::Read,
+        Endpoint::PerformanceOfVersion,
+        "How one version did, over all its lives in memory.",
+        "",
     ),
     route(Method::Get, "/v1/quarantine", Role::Read, Endpoint::Quarantine, "The barred digests.", ""),
     route(
@@ -171,6 +237,22 @@ pub const ROUTES: &[Route] = &[
         Endpoint::Release,
         "Lets a quarantined version back; it takes traffic only by a further decision.",
         "`version`, `reason` (needed), `actor`",
+    ),
+    route(
+        Method::Get,
+        "/v1/models/{model}/versions/{version}/gates",
+        Role::Read,
+        Endpoint::Gates,
+        "What the gates said of a version before it might take traffic: what was measured, what was wanted, who overrode it.",
+        "",
+    ),
+    route(
+        Method::Post,
+        "/v1/models/{model}/override",
+        Role::Write,
+        Endpoint::Override,
+        "Says that a failed gate does not matter for a version's content. It takes traffic only by a further decision.",
+        "`version`, `gate`, `reason` (needed), `actor`",
     ),
     route(
         Method::Get,
@@ -344,9 +426,16 @@ pub(crate) fn router(app: App) -> Router {
 fn handler(endpoint: Endpoint) -> MethodRouter<App> {
     match endpoint {
         Endpoint::Health => get(read::health),
+        Endpoint::OpenApi => get(openapi::handle),
         Endpoint::Status => get(read::status),
         Endpoint::Model => get(read::model),
         Endpoint::History => get(read::history),
+        Endpoint::At => get(past::at),
+        Endpoint::Restore => post(past::restore),
+        Endpoint::Audit => get(past::audit),
+        Endpoint::Changelog => get(past::changelog),
+        Endpoint::Performance => get(past::performance_of_model),
+        Endpoint::PerformanceOfVersion => get(past::performance_of_version),
         Endpoint::Quarantine => get(read::quarantine),
         Endpoint::Config => get(read::config),
         Endpoint::Check => post(wish::check),
@@ -356,6 +445,8 @@ fn handler(endpoint: Endpoint) -> MethodRouter<App> {
         Endpoint::Promote => post(order::promote),
         Endpoint::Rollback => post(order::rollback),
         Endpoint::Release => post(order::release),
+        Endpoint::Gates => get(gate::gates),
+        Endpoint::Override => post(gate::override_gate),
         Endpoint::Rollout => get(rollout::status),
         Endpoint::RolloutReport => get(rollout::report),
         Endpoint::RolloutOrder(word) => {

@@ -110,6 +110,10 @@ fn change(change: &Change) -> Value {
             json!({ "kind": "residence", "model": model.as_str(), "version": version.map(|v| v.get()),
                 "residence": residence.as_str() })
         }
+        Change::GateOverridden { model, digest, by } => {
+            json!({ "kind": "gate_overridden", "model": model.as_str(), "digest": digest.to_string(),
+                "gate": by.gate.to_string() })
+        }
         Change::Thawed { model } => json!({ "kind": "thawed", "model": model.as_str() }),
         Change::Rollout { model, rollout } => {
             json!({ "kind": "rollout", "model": model.as_str(), "number": rollout.number,

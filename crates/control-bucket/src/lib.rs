@@ -8,14 +8,19 @@
 //! Read in this order: [`Address`] says where a bucket is; `key` and `wanted` decide what a listing means; `source`
 //! asks the store; `cache`, `tree` and `view` are the folder on disk; `mirror` is one look at the bucket; [`Mirror`]
 //! looks again and again.
+//!
+//! A bucket may also hold a store of pushed versions: `objects` is what the store asks of a place, `kept` what a gateway
+//! keeps of it on disk.
 
 mod address;
 mod cache;
 mod connect;
 mod examine;
 mod index;
+mod kept;
 mod key;
 mod mirror;
+mod objects;
 mod source;
 mod store;
 mod task;
@@ -25,5 +30,7 @@ mod wanted;
 
 pub use address::{Address, AddressError, Cloud};
 pub use examine::{Found, examine};
+pub use kept::Kept;
+pub use objects::BucketObjects;
 pub use task::{Connections, Mirror, MirrorError, MirrorOptions};
 pub use wanted::Bounds;

@@ -181,7 +181,7 @@ fn fetch_error(object: &Object, error: &Error) -> SourceError {
 }
 
 /// Texts of stores are long: pages of XML, whole URLs.
-fn told(error: &Error) -> String {
+pub(crate) fn told(error: &Error) -> String {
     const CHARS_MAX: usize = 400;
     let text = match error {
         Error::InvalidPath { source } => format!("{source}: rename or remove this key, which no listing gets past"),

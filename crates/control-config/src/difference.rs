@@ -8,7 +8,7 @@ use base_routing::{Condition, Rule, Source, Split, Target, Test};
 use base_types::{ModelName, Version};
 
 use crate::compile::percent;
-use crate::routing::{guardrail_rows, limit_rows, policy_lines, rule_meaning, side_text};
+use crate::routing::{gate_rows, guardrail_rows, limit_rows, policy_lines, rule_meaning, side_text};
 use crate::{DEFAULT_POLICY, Defaults, ExperimentBlock, ModelBlock, RoutingConfig};
 
 /// Of a longer list of values this many are shown.
@@ -52,6 +52,8 @@ pub enum Aspect {
     Limit(&'static str),
     /// A key of the guardrail.
     Guardrail(&'static str),
+    /// A key of the gates, as `gates.keys`.
+    Gates(&'static str),
     /// Which rollout policy a model has, by name.
     PolicyChoice,
     /// A rollout policy of the file, by name: one of its keys, or the whole of it.
@@ -96,6 +98,7 @@ impl Found {
         self.add(Aspect::Sticky, sticky_text(&old.sticky), sticky_text(&new.sticky));
         self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
         self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+        self.rows(Aspect::Gates, gate_rows(&old.gates), gate_rows(&new.gates));
         self.add(Aspect::PolicyChoice, choice(&old.policy), choice(&new.policy));
     }
 
@@ -117,6 +120,7 @@ impl Found {
         self.names(old, new);
         self.rows(Aspect::Limit, limit_rows(&old.limits), limit_rows(&new.limits));
         self.rows(Aspect::Guardrail, guardrail_rows(&old.guardrail), guardrail_rows(&new.guardrail));
+        self.rows(Aspect::Gates, gate_rows(&old.gates), gate_rows(&new.gates));
         self.add(Aspect::PolicyChoice, choice(&old.policy), choice(&new.policy));
     }
 
@@ -280,7 +284,7 @@ impl fmt::Display for Aspect {
             Self::Sticky => f.write_str("sticky key"),
             Self::Label(label) => write!(f, "label {label}"),
             Self::Names(version, side) => write!(f, "names of the {side} of version {version}"),
-            Self::Limit(key) => f.write_str(key),
+            Self::Limit(key) | Self::Gates(key) => f.write_str(key),
             Self::Guardrail(key) => write!(f, "guardrail.{key}"),
             Self::PolicyChoice => f.write_str("policy"),
             Self::Policy(name, None) => write!(f, "policy {name:?}"),

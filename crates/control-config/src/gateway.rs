@@ -13,8 +13,15 @@ use crate::document::read;
 use crate::reader::Section;
 use crate::{Invalid, Parsed, WatchOptions};
 
+mod memory;
+mod record;
 mod settings;
+mod store;
 mod url;
+
+pub use memory::MemorySettings;
+pub use record::RecordSettings;
+pub use store::StoreSettings;
 
 const MIB: u64 = 1 << 20;
 
@@ -57,6 +64,10 @@ pub struct GatewayConfig {
     pub repository: RepositorySettings,
     /// `[bucket]`: how a model repository in a bucket is read.
     pub bucket: BucketSettings,
+    /// `[store]`: pushed versions.
+    pub store: StoreSettings,
+    /// `[memory]`: what loaded versions may take.
+    pub memory: MemorySettings,
     /// `[watch]`: how edits of routing.toml are noticed.
     pub watch: WatchOptions,
     /// `[log]`.
@@ -96,6 +107,8 @@ pub struct RuntimeSettings {
     pub io_threads: usize,
     /// `run_threads`: threads that run models; 0 means one per core.
     pub run_threads: usize,
+    /// `shared_sessions` turned off: each thread runs a session of its own of a version on the CPU.
+    pub has_sessions_apart: bool,
 }
 
 /// Bounds of the listeners.
@@ -195,30 +208,24 @@ pub struct WebhookSettings {
     pub timeout: Duration,
 }
 
-/// What is written down in the state directory for later analysis, line by line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RecordSettings {
-    /// `exposures`: which unit was in which arm of which experiment.
-    pub exposures: bool,
-    /// `outcomes`: how each attempt ended, to replay policies against.
-    pub outcomes: bool,
-    /// `file_bytes`: a file of this size is set aside and another one begun.
-    pub file_bytes: u64,
-    /// `files`: how many of those set aside are kept, of each kind.
-    pub files: u32,
-}
-
 /// Settings that do not go together, once file and flags are merged.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingError {
     /// There is nothing to serve.
-    #[error("no model repository is given: set model_repository in gateway.toml or pass --model-repository")]
+    #[error(
+        "neither a model repository nor a store is given: set model_repository or store.path in gateway.toml, or pass --model-repository or --store"
+    )]
     NoRepository,
     /// The cache and the journal cannot lie in a bucket.
     #[error(
-        "a model repository in a bucket needs a folder for its cache and the journal: set state_dir in gateway.toml or pass --state-dir"
+        "a model repository or store in a bucket needs a folder for its cache and the journal: set state_dir in gateway.toml or pass --state-dir"
     )]
     BucketWithoutState,
+    /// The journal does not lie in the store, which several gateways may share.
+    #[error(
+        "a store without a model repository needs a folder for the journal: set state_dir in gateway.toml or pass --state-dir"
+    )]
+    StoreWithoutState,
     /// Anyone who reaches the machine could change routing.
     #[error(
         "the admin address {0} can be reached from other machines: set admin.token_file, or use a loopback address"
@@ -266,11 +273,14 @@ impl GatewayConfig {
     /// What does not go together; empty when the program may start.
     pub fn check(&self) -> Vec<SettingError> {
         let mut errors = Vec::new();
-        if self.model_repository.is_none() {
+        if self.model_repository.is_none() && self.store.path.is_none() {
             errors.push(SettingError::NoRepository);
         }
-        if self.state_dir.is_none() && self.model_repository.as_deref().is_some_and(is_bucket) {
+        let places = [&self.model_repository, &self.store.path];
+        if self.state_dir.is_none() && places.iter().any(|place| place.as_deref().is_some_and(is_bucket)) {
             errors.push(SettingError::BucketWithoutState);
+        } else if self.state_dir.is_none() && self.model_repository.is_none() && self.store.path.is_some() {
+            errors.push(SettingError::StoreWithoutState);
         }
         if !is_loopback(self.admin.address.ip()) && self.admin.token_file.is_none() {
             errors.push(SettingError::OpenAdmin(self.admin.address));
@@ -328,10 +338,12 @@ impl Default for GatewayConfig {
             limits: EdgeLimits::default(),
             repository: RepositorySettings::default(),
             bucket: BucketSettings::default(),
+            store: StoreSettings::default(),
+            memory: MemorySettings::default(),
             watch: WatchOptions::default(),
             log: LogSettings::default(),
             webhook: WebhookSettings { urls: Vec::new(), timeout: Duration::from_secs(2) },
-            record: RecordSettings { exposures: true, outcomes: false, file_bytes: 64 * MIB, files: 4 },
+            record: RecordSettings::default(),
         }
     }
 }

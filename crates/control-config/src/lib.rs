@@ -7,7 +7,7 @@
 //! Nothing here loads a model or changes live state.
 //!
 //! Reading order: `diagnostic`, `document` and `reader` (how files are read), `routing` (routing.toml),
-//! `compile`, `difference`, `explain`, `gateway` (gateway.toml), `watch` (noticing edits), `reference`.
+//! `compile`, `difference`, `explain`, `gateway` (gateway.toml), `watch` (noticing edits), `working_tree` (of which commit), `reference`.
 
 mod diagnostic;
 mod document;
@@ -24,6 +24,8 @@ mod gateway;
 
 mod watch;
 
+mod working_tree;
+
 mod reference;
 
 #[cfg(test)]
@@ -39,14 +41,15 @@ pub use explain::{
 };
 pub use gateway::{
     AddressError, AdminSettings, BucketSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings,
-    MetricsAlias, RecordSettings, RepositorySettings, RuntimeSettings, SettingError, WebhookSettings, is_bucket,
-    parse_address, parse_gateway,
+    MemorySettings, MetricsAlias, RecordSettings, RepositorySettings, RuntimeSettings, SettingError, StoreSettings,
+    WebhookSettings, is_bucket, parse_address, parse_gateway,
 };
 
 pub use reference::{File, Row, markdown, reference};
 pub use routing::{
     Allocation, BUILTIN_POLICIES, Contract, DEFAULT_POLICY, Defaults, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock,
-    MODELS_MAX, ModelBlock, NameMap, Names, OnEqual, POLICIES_MAX, RoutingConfig, builtin_policy, parse_policy,
-    parse_routing, policy_text,
+    GateRules, KEY_PREFIX, MODELS_MAX, ModelBlock, NameMap, Names, OnEqual, POLICIES_MAX, ReplayRule, RoutingConfig,
+    builtin_policy, key_text, parse_key, parse_policy, parse_routing, policy_text,
 };
 pub use watch::{FileEvent, FileProblem, WatchError, WatchOptions, Watched, Watcher};
+pub use working_tree::{TreeState, working_tree};

@@ -2,12 +2,15 @@
 
 use std::fmt::Write;
 
+mod gate_rows;
 mod gateway_rows;
 mod rollout_rows;
 mod routing_rows;
 
-const N_ROUTING: usize = routing_rows::ROWS.len() + rollout_rows::ROWS.len();
-static ROUTING: [Row; N_ROUTING] = joined(routing_rows::ROWS, rollout_rows::ROWS);
+const N_GATED: usize = routing_rows::ROWS.len() + gate_rows::ROWS.len();
+const GATED: [Row; N_GATED] = joined(routing_rows::ROWS, gate_rows::ROWS);
+const N_ROUTING: usize = N_GATED + rollout_rows::ROWS.len();
+static ROUTING: [Row; N_ROUTING] = joined(&GATED, rollout_rows::ROWS);
 
 /// Which file a key belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,10 +13,13 @@ use crate::document::{Report, read};
 use crate::reader::{Entry, Section, put};
 use crate::{Code, Invalid, Parsed};
 
+mod batching;
+mod capture;
 mod comparison;
 mod contracts;
 mod duration;
 mod experiments;
+mod gates;
 mod guardrail;
 mod limits;
 mod meaning;
@@ -31,9 +34,11 @@ mod versions;
 
 pub use contracts::{Contract, NameMap, Names};
 pub use experiments::{Allocation, EXPERIMENTS_IN_FILE_MAX, ExperimentBlock, OnEqual};
+pub use gates::{GateRules, KEY_PREFIX, ReplayRule, key_text, parse_key};
 pub use policies::{BUILTIN_POLICIES, DEFAULT_POLICY, POLICIES_MAX, builtin_policy, parse_policy, policy_text};
 
 pub(crate) use contracts::side_text;
+pub(crate) use gates::gate_rows;
 pub(crate) use guardrail::guardrail_rows;
 pub(crate) use limits::limit_rows;
 pub(crate) use meaning::rule_text as rule_meaning;
@@ -68,6 +73,8 @@ pub struct Defaults {
     pub guardrail: Guardrail,
     /// The rollout policy by name; `None`: [`DEFAULT_POLICY`].
     pub policy: Option<Arc<str>>,
+    /// What a version has to pass before traffic.
+    pub gates: GateRules,
 }
 
 /// `[models.<name>]`, with the defaults filled in and labels resolved.
@@ -91,6 +98,8 @@ pub struct ModelBlock {
     pub guardrail: Guardrail,
     /// The rollout policy by name; `None`: [`DEFAULT_POLICY`].
     pub policy: Option<Arc<str>>,
+    /// What a version has to pass before traffic.
+    pub gates: GateRules,
 }
 
 /// Reads routing.toml. `file` is how diagnostics name it. An empty file is valid and names no model.
@@ -107,6 +116,11 @@ impl RoutingConfig {
     /// How the candidates of a model are judged.
     pub fn guardrail(&self, model: &ModelName) -> &Guardrail {
         self.models.get(model).map_or(&self.defaults.guardrail, |block| &block.guardrail)
+    }
+
+    /// What the versions of a model have to pass before traffic.
+    pub fn gates(&self, model: &ModelName) -> &GateRules {
+        self.models.get(model).map_or(&self.defaults.gates, |block| &block.gates)
     }
 
     /// How candidates of a model are brought into traffic: the policy's name and the policy.
@@ -171,6 +185,7 @@ fn config(mut root: Section<'_>, report: &mut Report<'_>) -> RoutingConfig {
         put(&mut defaults.sticky, sources::sticky(section, report));
         limits::read(section, &mut defaults.limits, report);
         guardrail::read(section, &mut defaults.guardrail, report);
+        gates::read(section, &mut defaults.gates, report);
     }
     let policies = policies::policies(&mut root, &defaults.guardrail, report);
     if let Some(mut section) = section {

@@ -16,10 +16,10 @@ use control_registry::journal::{Action, Entry};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use crate::judge::describe;
 use crate::reconcile::needed;
 use crate::recorder::Job;
 use crate::state::{Model, State, is_due};
+use crate::traffic::Traffic;
 use crate::turn::Core;
 
 /// Callers waiting for the end of a load or unload.
@@ -147,7 +147,7 @@ impl Core {
             model: Some(model.clone()),
             version: *version,
             digest: id.and_then(|id| state.entry(&id)?.digest),
-            before: Some(describe(state, model)),
+            before: Some(Traffic::of(state, model).to_string()),
             changes: vec![Change::Residence { model: model.clone(), version: *version, residence }],
             ..Entry::new(self.clock.unix_ms(), ACTOR, action)
         }

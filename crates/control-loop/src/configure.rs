@@ -5,28 +5,35 @@ use std::sync::Arc;
 
 use base_metrics::ReloadResult;
 use base_types::Change;
-use control_config::{Diagnostic, FileProblem, RoutingConfig, diff, parse_routing};
+use control_config::{Diagnostic, FileEvent, RoutingConfig, TreeState, diff, parse_routing, working_tree};
 use control_registry::journal::{Action, Entry};
 use tracing::{error, info, warn};
 
 use crate::control::ControlError;
 use crate::effect::Effect;
+use crate::gate;
 use crate::reconcile::try_again;
 use crate::state::State;
 use crate::turn::Core;
 
 impl Core {
-    /// Takes the content of routing.toml, or why there is none.
-    pub(crate) fn configure(&self, path: &Path, content: Result<Vec<u8>, FileProblem>) {
+    /// Takes the content of routing.toml and the working tree it was read in, or why there is none.
+    pub(crate) fn configure(&self, event: FileEvent, tree: Option<TreeState>) {
+        let path = &event.path;
         // A newer text: an older one that still waits for the disk is out of date.
         self.lock().unrecorded_routing = None;
-        match content {
-            Ok(bytes) => self.apply_text(path, &bytes),
+        match event.content {
+            Ok(bytes) => self.read(path, &bytes, tree),
             Err(problem) => {
                 warn!(file = %path.display(), %problem, "routing stays as it is");
                 self.metrics.config_read(ReloadResult::Rejected, 1, self.unix_seconds());
             }
         }
+    }
+
+    fn read(&self, path: &Path, bytes: &[u8], tree: Option<TreeState>) {
+        self.lock().live_text.note_read(tree);
+        self.apply_text(path, bytes);
     }
 
     fn apply_text(&self, path: &Path, bytes: &[u8]) {
@@ -43,6 +50,8 @@ impl Core {
         let had_problems = !self.lock().problems.is_empty();
         if differences.is_empty() && !had_problems {
             self.metrics.config_read(ReloadResult::Unchanged, 0, self.unix_seconds());
+            self.lock().live_text.take(bytes);
+            self.show_source();
             info!(file = %path.display(), "routing.toml says the same as before");
             return;
         }
@@ -89,7 +98,9 @@ impl Core {
         let mut state = self.lock();
         let before = std::mem::replace(&mut state.routing, Arc::new(routing));
         retry_renamed(&mut state, &before);
+        gate::retry_ruled(&mut state, &before);
         state.problems.clear();
+        state.live_text.take(&kept);
         entries.iter().flat_map(|e| &e.changes).for_each(|change| state.decisions.apply(change));
         self.publish(&mut state, &mut effects);
         let generation = state.generation;
@@ -98,6 +109,7 @@ impl Core {
         for difference in differences {
             info!(difference, "routing.toml");
         }
+        self.show_source();
         info!(file = %path.display(), generation, "routing.toml in force");
         self.perform(effects);
     }
@@ -106,8 +118,11 @@ impl Core {
     fn acceptance(&self, path: &Path, routing: &RoutingConfig, differences: &[String]) -> Vec<Entry> {
         let (now, actor) = (self.clock.unix_ms(), path.display().to_string());
         let state = self.lock();
+        let (source, evidence_json) = state.live_text.told().unzip();
+        let told: Vec<&str> = source.iter().chain(differences).map(String::as_str).collect();
         let mut entries = vec![Entry {
-            reason: Some(differences.join("; ")).filter(|r| !r.is_empty()),
+            reason: Some(told.join("; ")).filter(|r| !r.is_empty()),
+            evidence_json,
             ..Entry::new(now, actor.clone(), Action::ConfigAccepted)
         }];
         for (name, stance) in &state.decisions.stances {
@@ -159,7 +174,7 @@ impl Core {
         };
         match parse_routing(path, &bytes) {
             Ok(_) => {
-                self.apply_text(path, &bytes);
+                self.read(path, &bytes, working_tree(path, &bytes));
                 if accepted_config.is_none() && self.lock().unrecorded_routing.is_some() {
                     return Err(ControlError::RoutingUnrecorded);
                 }

@@ -18,14 +18,17 @@ use tokio::sync::{oneshot, watch};
 use tracing::error;
 
 use crate::change::{self, MemoryOrder};
+use crate::gate::Desk;
 use crate::load::{LoadContext, Loader, LoaderJob};
 use crate::order::{Done, Operation, Order, Refused, RolloutOrder, refuse};
 use crate::recorder::{Job, Recorder};
 use crate::recover::{note_crashes, note_load_crashes, recover};
+use crate::residency::MemoryBounds;
+use crate::shelf::{Shelf, ShelfError, StoreSource};
 use crate::tick::RESERVE;
 use crate::turn::{Core, Event, turn};
 use crate::webhook::Webhook;
-use crate::{load, view};
+use crate::{load, routing_source, view};
 
 /// Events waiting for the control thread. Loads and file changes wait for room, orders are refused.
 const EVENTS_MAX: usize = 256;
@@ -36,8 +39,12 @@ const LOADER_JOBS_MAX: usize = 4096;
 /// How the control plane is set up.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The model repository.
-    pub repository: PathBuf,
+    /// The model repository, if there is one.
+    pub repository: Option<PathBuf>,
+    /// What loaded versions may take.
+    pub memory: MemoryBounds,
+    /// The store of pushed versions, if there is one.
+    pub store: Option<StoreSource>,
     /// How it is read.
     pub scan: ScanOptions,
     /// How often it is looked at.
@@ -76,6 +83,9 @@ pub enum ControlError {
     /// The model repository cannot be read.
     #[error(transparent)]
     Repository(#[from] control_registry::repository::ScanError),
+    /// The store cannot be served from.
+    #[error(transparent)]
+    Store(#[from] ShelfError),
     /// A thread could not be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
@@ -136,7 +146,7 @@ impl Control {
         }
         loader.forget_crashes();
         // A repository that cannot be read at start is a mistake to be told, not an empty one.
-        scan(&settings.repository, &settings.scan, clock.unix_ms())?;
+        settings.repository.iter().try_for_each(|root| scan(root, &settings.scan, clock.unix_ms()).map(drop))?;
         let trials = journal.trials();
         recovered.interrupted_loads.iter().try_for_each(|(digest, _)| trials.end_load(digest))?;
         let reserved = recovered.generation_floor.0 + RESERVE;
@@ -172,6 +182,7 @@ impl Control {
         }
         let (events, received) = sync_channel(EVENTS_MAX);
         let (loader_jobs, jobs) = sync_channel(LOADER_JOBS_MAX);
+        let shelf = open_shelf(&settings, &clock, &events)?;
         let core = Arc::new(Core {
             state: Mutex::new(state),
             cell,
@@ -179,9 +190,12 @@ impl Control {
             clock,
             started,
             recorder,
+            noted: Mutex::default(),
             webhook,
             settings,
             loader_jobs,
+            shelf,
+            residency: Mutex::default(),
         });
         let known = core.first_routing(core.settings.routing.as_ref(), recovered.accepted_routing.as_deref())?;
         let watcher = watch_routing(&core, known, &events)?;
@@ -191,6 +205,10 @@ impl Control {
         let thread = std::thread::Builder::new().name("control".to_owned());
         threads.push(thread.spawn(move || turn(&turning, &received, &tell_started))?);
         Ok(Self { core, events, is_started, threads: Mutex::new(threads), watcher: Mutex::new(watcher) })
+    }
+
+    pub(crate) fn events(&self) -> &SyncSender<Event> {
+        &self.events
     }
 
     /// The judge of faults, for the outcome ledger.
@@ -233,6 +251,11 @@ impl Control {
         status
     }
 
+    /// What the gates said of a version; `None` where there is no such version.
+    pub fn gates(&self, model: &ModelName, version: Version) -> Option<view::gates::GatesStatus> {
+        view::gates::gates(&self.core.lock(), model, version)
+    }
+
     /// Takes feedback, for the data plane.
     pub fn feedback(&self) -> Arc<dyn FeedbackSink> {
         self.core.clone()
@@ -269,6 +292,7 @@ impl Control {
         // Disconnected: the control thread has stopped already.
         let _stopped = self.events.send(Event::Stop);
         self.core.checkpoint();
+        self.core.note_performance(&[]);
         if let Err(error) = self.core.recorder.now(vec![entry], None) {
             error!(%error, "the end could not be recorded");
         }
@@ -299,21 +323,29 @@ impl ChangeRequest for Control {
     }
 }
 
+/// Puts the store under watch. What is pushed is looked at soon; should the control thread be busy, at its next look.
+fn open_shelf(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    events: &SyncSender<Event>,
+) -> Result<Option<Shelf>, ShelfError> {
+    let (events, clock) = (events.clone(), clock.clone());
+    let tell = move || drop(events.try_send(Event::Shelf));
+    settings.store.clone().map(|source| Shelf::start(source, clock, tell)).transpose()
+}
+
 fn watch_routing(
     core: &Arc<Core>,
     known: Option<Vec<u8>>,
     events: &SyncSender<Event>,
 ) -> Result<Option<Watcher>, ControlError> {
     let Some(path) = core.settings.routing.clone() else { return Ok(None) };
-    let (watcher, changes) = Watcher::start(vec![Watched { path, known }], core.settings.watch.clone())?;
-    let events = events.clone();
-    std::thread::Builder::new().name("routing-events".to_owned()).spawn(move || {
-        while let Ok(event) = changes.recv() {
-            if events.send(Event::File(event)).is_err() {
-                return;
-            }
-        }
-    })?;
+    let watched = Watched { path: path.clone(), known };
+    let (watcher, changes) = Watcher::start(vec![watched], core.settings.watch.clone())?;
+    let (core, events) = (core.clone(), events.clone());
+    std::thread::Builder::new()
+        .name("routing-events".to_owned())
+        .spawn(move || routing_source::hand_on(&core, &path, &changes, &events))?;
     Ok(Some(watcher))
 }
 
@@ -326,11 +358,13 @@ fn spawn_loader(
     let barred = core.clone();
     let context = LoadContext {
         root: core.settings.repository.clone(),
+        store: core.shelf.as_ref().map(|shelf| shelf.store.clone()),
         limits: core.settings.scan.limits,
         loader,
         metrics: core.metrics.clone(),
         clock: core.clock.clone(),
         is_barred: Box::new(move |digest| barred.lock().decisions.quarantine.contains_key(&digest)),
+        gates: Desk::new(core.clone()),
         trials,
         events,
     };

@@ -1,18 +1,22 @@
 //! What has to be done outside the lock: journal, markers, webhooks, logs, frees.
 
+use std::fmt;
 use std::sync::Arc;
 
 use base_serving::Snapshot;
 use base_types::{Change, Digest, ModelName, Rollout, Version, VersionId};
 use control_registry::journal::{Action as JournalAction, Entry};
+use control_rollout::Cause;
 use control_rollout::rollout::Action;
 use serde_json::json;
 use tracing::{info, warn};
 
 use crate::evidence::Shown;
+use crate::published::Published;
 use crate::recorder::Job;
 use crate::rollout::report;
 use crate::state::{checkpoint_key, crash_key};
+use crate::traffic::Traffic;
 use crate::turn::Core;
 
 /// A version that was taken out of traffic, and everything there is to say about it.
@@ -21,16 +25,33 @@ pub(crate) struct RolledBack {
     pub(crate) digest: Digest,
     pub(crate) stable: Version,
     pub(crate) cause: String,
-    pub(crate) reason: String,
+    pub(crate) reason: Why,
     pub(crate) evidence: Shown,
     /// Shares before and after.
-    pub(crate) before: String,
-    pub(crate) after: String,
+    pub(crate) before: Traffic,
+    pub(crate) after: Traffic,
     pub(crate) generation: u64,
     pub(crate) changes: Vec<Change>,
     pub(crate) actor: String,
     /// The rollout that ended with it.
     pub(crate) rollout: Option<EndedRollout>,
+}
+
+/// Why a version was taken out. A verdict is put into words once it is in force.
+pub(crate) enum Why {
+    /// A person's words, or a rollout's.
+    Said(String),
+    /// The numbers.
+    Verdict(Arc<Cause>),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Said(text) => f.write_str(text),
+            Self::Verdict(cause) => cause.fmt(f),
+        }
+    }
 }
 
 /// A rollout that is over, and what it has to tell.
@@ -55,6 +76,8 @@ pub(crate) enum Effect {
     RolledBack(Box<RolledBack>),
     /// A verdict moved no traffic.
     Verdict { model: ModelName, id: VersionId, verdict: &'static str, text: String, evidence: Shown },
+    /// What is served of a model is another from now on.
+    Published(Box<Published>),
     /// Something that happened and is recorded without being waited for.
     Record(Box<Entry>),
 }
@@ -102,6 +125,7 @@ impl Core {
                 };
                 self.recorder.later(Job::Append(Box::new(entry)));
             }
+            Effect::Published(published) => self.record_published(*published),
             Effect::Record(entry) => self.recorder.later(Job::Append(entry)),
         }
     }
@@ -122,6 +146,7 @@ impl Core {
             rollout,
         } = rolled_back;
         let evidence = evidence.write();
+        let (reason, before, after) = (reason.to_string(), before.to_string(), after.to_string());
         self.metrics.rolled_back(&id.model, &cause);
         warn!(
             model = %id.model, version = %id.version, digest = digest.short(), %stable, cause, reason, before, after,

@@ -1,6 +1,8 @@
 //! Evidence as JSON: for the journal, the log, webhooks and the API. Everything a person needs to compute a verdict
 //! again is in it.
 
+use std::sync::Arc;
+
 use base_types::Version;
 use control_rollout::{
     ArmTotals, Basis, Cause, CrashCounts, Evidence, Grounds, Interval, Rule, RuleEvidence, ShareTally, ShareTotals,
@@ -42,12 +44,12 @@ pub(crate) struct Exhibit {
     successes: Successes,
     candidate: Version,
     stable: Version,
-    cause: Option<Cause>,
+    cause: Option<Arc<Cause>>,
 }
 
 impl Shown {
     /// A trial as it stands; with the cause, when there was a verdict.
-    pub(crate) fn of_trial(open: &OpenTrial, cause: Option<Cause>) -> Self {
+    pub(crate) fn of_trial(open: &OpenTrial, cause: Option<Arc<Cause>>) -> Self {
         Self::OfTrial(Box::new(Exhibit {
             trial: open.trial.clone(),
             successes: open.successes(),

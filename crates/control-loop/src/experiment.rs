@@ -176,6 +176,6 @@ fn reallocated(now_unix_ms: u64, name: &ModelName, key: &str, running: &Running)
 
 fn arms_text(running: &Running) -> String {
     let parts = running.arms.iter().zip(running.shares());
-    let parts = parts.map(|(arm, share)| format!("{}: {}", called(arm), crate::judge::percent(share)));
+    let parts = parts.map(|(arm, share)| format!("{}: {}", called(arm), crate::traffic::percent(share)));
     parts.collect::<Vec<_>>().join(", ")
 }

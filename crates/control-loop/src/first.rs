@@ -25,7 +25,8 @@ impl Core {
         for (name, model) in &state.models {
             let is_decided = state.stance(name).is_some() || state.routing.meaning(name).is_some();
             let is_waiting = model.is_settling && !is_due(model.first_seen, now, settle * SETTLE_TIMES_MAX);
-            if is_decided || is_waiting || !state.is_settled(name) {
+            let is_short = self.residency().waiting.contains(name);
+            if is_decided || is_waiting || is_short || !state.is_settled(name) {
                 continue;
             }
             let ready = model.versions.keys().rev().find(|v| is_ready(&state, name, **v));

@@ -4,21 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base_serving::ServingVersion;
-use base_types::{Change, Digest, VersionId, VersionState};
+use base_types::{Change, Digest, Signature, TensorSpec, VersionId, VersionState};
+use control_registry::RefusalCode;
 use control_registry::journal::{Action, Entry as JournalEntry, JournalError};
-use control_registry::repository::Stamp;
+use serde_json::{Value, json};
 use tracing::{info, warn};
 
 use crate::effect::Effect;
 use crate::load::{LoadResult, Shown};
 use crate::reconcile::refuse;
 use crate::recorder::Job;
+use crate::source::Source;
 use crate::state::load_crash_key;
 use crate::turn::Core;
 
 impl Core {
     /// Takes the loader's answer.
-    pub(crate) fn loaded(&self, id: &VersionId, stamp: Stamp, result: LoadResult) {
+    pub(crate) fn loaded(&self, id: &VersionId, stamp: Source, result: LoadResult) {
+        self.is_back(id);
         match result {
             LoadResult::Loaded { version, shown, took } => self.install((id, stamp), version, shown, took),
             LoadResult::Same(digest) => self.same(id, stamp, digest),
@@ -53,9 +56,10 @@ impl Core {
     }
 
     /// Makes a loaded version addressable: its number is bound to its content first.
-    fn install(&self, (id, stamp): (&VersionId, Stamp), version: Arc<ServingVersion>, shown: Shown, took: Duration) {
+    fn install(&self, (id, stamp): (&VersionId, Source), version: Arc<ServingVersion>, shown: Shown, took: Duration) {
         let digest = version.digest;
-        if let Err(error) = self.register(id, digest, Action::Loaded) {
+        let shape = shown.as_deref().unwrap_or(&version.signature);
+        if let Err(error) = self.register((id, digest), Action::Loaded, Some(shape)) {
             let mut state = self.lock();
             if let Some(entry) = state.entry_mut(id) {
                 refuse(entry, "journal", &format!("could not be recorded: {error}"), None);
@@ -83,15 +87,22 @@ impl Core {
             self.recorder.later(Job::Checkpoint { key: load_crash_key(digest), json: None });
         }
         version.metrics.set_memory(version.runner.memory());
+        self.note_memory(&version);
         self.metrics.set_load_seconds(&id.model, id.version, took.as_secs_f64());
         info!(version = %id, digest = digest.short(), took_ms = took.as_millis() as u64, "version ready");
     }
 
     /// Binds a number to content, durably, if it is not bound yet.
-    fn register(&self, id: &VersionId, digest: Digest, action: Action) -> Result<(), JournalError> {
+    fn register(
+        &self,
+        (id, digest): (&VersionId, Digest),
+        action: Action,
+        shape: Option<&Signature>,
+    ) -> Result<(), JournalError> {
         let is_known = self.lock().decisions.digests.contains_key(id);
         let change = Change::Registered { id: id.clone(), digest };
-        let mut entry = JournalEntry { digest: Some(digest), ..self.entry_about("gateway", action, id) };
+        let evidence_json = with_shape(self.origin_json(id, digest), shape);
+        let mut entry = JournalEntry { digest: Some(digest), evidence_json, ..self.entry_about("gateway", action, id) };
         if is_known {
             self.perform(vec![Effect::Record(Box::new(entry))]);
             return Ok(());
@@ -102,9 +113,10 @@ impl Core {
         Ok(())
     }
 
-    fn same(&self, id: &VersionId, stamp: Stamp, digest: Digest) {
+    fn same(&self, id: &VersionId, stamp: Source, digest: Digest) {
         let is_known = self.lock().decisions.digests.contains_key(id);
-        if let Some(error) = (!is_known).then(|| self.register(id, digest, Action::Registered).err()).flatten() {
+        if let Some(error) = (!is_known).then(|| self.register((id, digest), Action::Registered, None).err()).flatten()
+        {
             warn!(version = %id, %error, "could not be recorded");
         }
         let mut effects = Vec::new();
@@ -129,25 +141,35 @@ impl Core {
     }
 
     /// Other content under a known number: refused. What is loaded goes on serving.
-    fn content_changed(&self, id: &VersionId, stamp: Stamp, digest: Digest) {
-        let text = format!(
-            "the folder now holds other content ({}) than this version number stands for; publish it under a new number",
-            digest.short()
-        );
+    fn content_changed(&self, id: &VersionId, stamp: Source, digest: Digest) {
+        let (code, text) = match &stamp {
+            Source::Folder(_) => (
+                "content_changed",
+                format!(
+                    "the folder now holds other content ({}) than this version number stands for; publish it under a new number",
+                    digest.short()
+                ),
+            ),
+            Source::Store(_) => (
+                RefusalCode::ContentConflict.as_str(),
+                format!("the store holds other content ({}) than this version number stands for", digest.short()),
+            ),
+        };
         let mut effects = Vec::new();
         let mut state = self.lock();
         if let Some(entry) = state.entry_mut(id) {
+            entry.other_folder = stamp.folder().cloned();
             entry.stamp = Some(stamp);
             if entry.serving.is_some() {
-                entry.reason = Some(("content_changed".to_owned(), text.clone()));
+                entry.reason = Some((code.to_owned(), text.clone()));
             } else {
-                entry.fail("content_changed", text.clone());
+                entry.fail(code, text.clone());
             }
         }
         self.publish_model(&mut state, &id.model, &mut effects);
         drop(state);
-        warn!(version = %id, text, "content changed");
-        self.metrics.version_refused(id.model.as_str(), "content_changed");
+        warn!(version = %id, code, text, "content changed");
+        self.metrics.version_refused(id.model.as_str(), code);
         let entry = JournalEntry { reason: Some(text), ..self.entry_about("gateway", Action::ContentChanged, id) };
         effects.push(Effect::Record(Box::new(entry)));
         self.perform(effects);
@@ -159,4 +181,14 @@ impl Core {
             self.metrics.set_version_state(&id.model, id.version, state);
         }
     }
+}
+
+/// What is recorded of a load: where the version came from, and what it takes and gives, so that a change log can tell
+/// versions apart when they are gone.
+fn with_shape(origin: Option<String>, shape: Option<&Signature>) -> Option<String> {
+    let Some(shape) = shape else { return origin };
+    let texts = |specs: &[TensorSpec]| specs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut evidence = origin.and_then(|json| serde_json::from_str::<Value>(&json).ok()).unwrap_or_else(|| json!({}));
+    evidence["signature"] = json!({ "inputs": texts(&shape.inputs), "outputs": texts(&shape.outputs) });
+    Some(evidence.to_string())
 }

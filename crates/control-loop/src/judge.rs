@@ -11,10 +11,11 @@ use control_rollout::{
 };
 use tracing::trace;
 
-use crate::effect::{Effect, RolledBack};
+use crate::effect::{Effect, RolledBack, Why};
 use crate::evidence::Shown;
 use crate::rollout::Ended;
-use crate::state::{OpenTrial, State};
+use crate::state::{Model, OpenTrial, State};
+use crate::traffic::Traffic;
 use crate::turn::Core;
 
 impl Judge for Core {
@@ -136,7 +137,7 @@ impl Core {
         // The rollback is recorded before the trial it closes is forgotten.
         let at = effects.len();
         self.publish_barred(state, name, rolled_back.digest, effects);
-        rolled_back.after = describe(state, name);
+        rolled_back.after = Traffic::of(state, name);
         rolled_back.generation = state.generation;
         effects.insert(at, Effect::RolledBack(rolled_back));
     }
@@ -149,8 +150,10 @@ impl Core {
         digest: Digest,
         effects: &mut Vec<Effect>,
     ) {
-        let is_elsewhere = |(id, known): (&VersionId, &Digest)| *known == digest && id.model != *name;
-        if state.decisions.digests.iter().any(is_elsewhere) {
+        let is_elsewhere = |(other, model): (&ModelName, &Model)| {
+            model.versions.values().any(|entry| entry.digest == Some(digest)) && other != name
+        };
+        if state.models.iter().any(is_elsewhere) {
             self.publish(state, effects);
         } else {
             self.publish_model(state, name, effects);
@@ -169,21 +172,22 @@ impl Core {
         let digest = open.candidate.digest;
         let id = open.candidate.id.clone();
         let stable = open.stable.id.version;
-        let before = describe(state, name);
-        let (word, reason) = (cause.as_str(), cause.to_string());
-        let evidence = Shown::of_trial(open, Some(cause));
+        let before = Traffic::of(state, name);
+        let cause = Arc::new(cause);
+        let word = cause.as_str();
+        let evidence = Shown::of_trial(open, Some(cause.clone()));
         let mut changes = self.bar(state, &id, digest, word);
-        let ended = Ended::Rule { rule: word, text: &reason };
+        let ended = Ended::Rule { rule: word, cause: &cause };
         let rollout = self.end_rollout(state, (name, candidate), ended, &mut changes);
         Some(Box::new(RolledBack {
             id,
             digest,
             stable,
             cause: word.to_owned(),
-            reason,
+            reason: Why::Verdict(cause),
             evidence,
             before,
-            after: String::new(),
+            after: Traffic::default(),
             generation: state.generation + 1,
             changes,
             actor: "guardrail".to_owned(),
@@ -239,22 +243,4 @@ fn tell_once(
         let id = open.candidate.id.clone();
         effects.push(Effect::Verdict { model: name.clone(), id, verdict, text, evidence });
     }
-}
-
-/// Who takes which share of a model's unpinned traffic, in a few words.
-pub(crate) fn describe(state: &State, name: &ModelName) -> String {
-    let Some(route) = state.models.get(name).and_then(|m| m.route.as_ref()) else {
-        return "no route".to_owned();
-    };
-    let versions = route.routed_versions();
-    let shares = versions.iter().map(|v| (*v, route.split.share(*v, route.stable)));
-    let text: Vec<String> =
-        shares.filter(|(_, share)| *share > 0.0).map(|(v, share)| format!("{v}: {}", percent(share))).collect();
-    text.join(", ")
-}
-
-/// A share for people: at most four decimals, and none that say nothing.
-pub(crate) fn percent(share: f64) -> String {
-    let text = format!("{:.4}", share * 100.0);
-    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }

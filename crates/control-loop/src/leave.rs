@@ -5,13 +5,13 @@ use control_registry::journal::{Action, Entry};
 use serde_json::Value;
 
 use crate::admissible::{confirmed_before, leaving, resolve, stable_of};
-use crate::effect::{Effect, RolledBack};
+use crate::effect::{Effect, RolledBack, Why};
 use crate::evidence::Shown;
-use crate::judge::describe;
 use crate::order::{Done, Order, Refused, refuse};
 use crate::publish::is_ready;
 use crate::rollout::Ended;
 use crate::state::State;
+use crate::traffic::Traffic;
 use crate::turn::Core;
 
 /// How the versions in traffic are left.
@@ -67,7 +67,7 @@ impl Core {
         }
         let leaving: Vec<Version> = if leaving.is_empty() { vec![stable] } else { leaving };
         let leaving: Vec<Version> = leaving.into_iter().filter(|v| *v != target).collect();
-        let before = describe(state, model);
+        let before = Traffic::of(state, model);
         let reason = order.reason.clone().unwrap_or_else(|| "ordered".to_owned());
         let mut rolled_back = Vec::new();
         for version in &leaving {
@@ -83,10 +83,10 @@ impl Core {
                 digest,
                 stable: target,
                 cause: cause.to_owned(),
-                reason: reason.clone(),
+                reason: Why::Said(reason.clone()),
                 evidence,
                 before: before.clone(),
-                after: String::new(),
+                after: Traffic::default(),
                 generation: 0,
                 changes,
                 actor: order.actor.clone(),
@@ -105,13 +105,13 @@ impl Core {
         }
         let at = effects.len();
         self.publish(state, effects);
-        let after = describe(state, model);
+        let after = Traffic::of(state, model);
         let row = Entry {
             model: Some(model.clone()),
             version: Some(target),
             generation: Some(base_types::Generation(state.generation)),
-            before: Some(before),
-            after: Some(after.clone()),
+            before: Some(before.to_string()),
+            after: Some(after.to_string()),
             reason: Some(reason),
             changes,
             ..Entry::new(self.clock.unix_ms(), order.actor.clone(), Action::RolledBackTo)

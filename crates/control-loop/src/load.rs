@@ -7,25 +7,38 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
 use base_metrics::Metrics;
-use base_serving::engine::{Artifact, LoadError, Runner};
+use base_serving::engine::{Artifact, LoadError, Placement, Runner};
 use base_serving::lane::Lane;
-use base_serving::{ArmTally, InFlightMark, ModelLimits, ServingVersion, VersionStats};
+use base_serving::{ArmTally, InFlightMark, ModelLimits, Provider, ServingVersion, VersionStats};
 use base_types::{Clock, Digest, Signature, TensorSpec, VersionId};
 use control_config::NameMap;
 use control_registry::Limits;
 use control_registry::journal::Trials;
 use control_registry::model_config::ModelConfig;
-use control_registry::repository::{Stamp, read_version, read_warmup};
+use control_store::Store;
 use tracing::{debug, warn};
 
+use crate::gate::{self, Desk, Warm};
+use crate::memory::file_bytes;
 use crate::sample::samples;
+use crate::source::{Source, read, read_warmup};
 use crate::turn::Event;
 use crate::warm_up::{RUNS, WarmUp, warm_up};
+
+/// After loads of versions with less than this, nothing is given back to the system.
+const TRIM_BYTES_MIN: u64 = 1 << 20;
 
 /// What turns bytes into something that runs. Wired up by the composition root.
 pub trait Loader: Send + Sync {
     /// Loads an artifact; blocks.
     fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Runner>, LoadError>;
+    /// Loads an artifact to run as told; blocks. Refuses what is not there.
+    fn load_on(&self, artifact: &Artifact, placement: Placement) -> Result<Arc<dyn Runner>, LoadError> {
+        match placement.provider {
+            Provider::Cpu => self.load(artifact),
+            other => Err(LoadError(format!("the provider {other} is not there"))),
+        }
+    }
     /// Puts a queue in front of a runner.
     fn lane(&self, runner: Arc<dyn Runner>) -> Arc<dyn Lane>;
     /// Marks what is in flight on some content, where the next process finds it; `None` when that cannot be done.
@@ -34,14 +47,14 @@ pub trait Loader: Send + Sync {
     fn forget_crashes(&self);
     /// Puts the calling thread behind those that serve.
     fn step_back(&self) -> std::io::Result<()>;
-    /// Gives freed memory back to the system; called after versions were freed.
+    /// Gives freed memory back to the system; called after versions were freed, and after large ones were loaded.
     fn trim(&self);
 }
 
 /// One version to be taken up.
 pub(crate) struct LoadRequest {
     pub(crate) id: VersionId,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: Source,
     pub(crate) config: Option<ModelConfig>,
     /// What callers call the inputs and outputs: the names of config.pbtxt are theirs.
     pub(crate) names: NameMap,
@@ -58,6 +71,9 @@ pub(crate) enum LoaderJob {
     /// Frees versions nobody uses any more.
     Free(Vec<Arc<ServingVersion>>),
 }
+
+/// Most sessions of one version, where sessions cannot be shared and config.pbtxt asks for more.
+const SESSIONS_MAX: u32 = 64;
 
 /// Inputs and outputs with the shapes of config.pbtxt, where these are not the graph's.
 pub(crate) type Shown = Option<Arc<Signature>>;
@@ -86,13 +102,18 @@ pub(crate) enum LoadResult {
 
 /// What the thread needs.
 pub(crate) struct LoadContext {
-    pub(crate) root: PathBuf,
+    /// The model repository, if there is one.
+    pub(crate) root: Option<PathBuf>,
+    /// The store, if there is one.
+    pub(crate) store: Option<Arc<Store>>,
     pub(crate) limits: Limits,
     pub(crate) loader: Arc<dyn Loader>,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Arc<dyn Clock>,
     /// Asks whether a digest is quarantined, so that its content is not even loaded.
     pub(crate) is_barred: Box<dyn Fn(Digest) -> bool + Send>,
+    /// What versions have to pass, and what is known of it.
+    pub(crate) gates: Desk,
     /// Remembers what is being loaded, should it take the process with it.
     pub(crate) trials: Trials,
     pub(crate) events: SyncSender<Event>,
@@ -108,8 +129,13 @@ pub(crate) fn work(context: &LoadContext, jobs: &Receiver<LoaderJob>) {
             LoaderJob::Load(request) => {
                 let (id, stamp) = (request.id.clone(), request.stamp.clone());
                 let result = take_up(context, &request);
+                let is_large = file_bytes(&stamp) >= TRIM_BYTES_MIN;
                 if context.events.send(Event::Loaded { id, stamp, result: Box::new(result) }).is_err() {
                     return;
+                }
+                // The files were read into memory, and the runtime read them once more: several times what is kept.
+                if is_large {
+                    context.loader.trim();
                 }
             }
             LoaderJob::Free(versions) => {
@@ -125,8 +151,8 @@ pub(crate) fn work(context: &LoadContext, jobs: &Receiver<LoaderJob>) {
 
 fn take_up(context: &LoadContext, request: &LoadRequest) -> LoadResult {
     let began = context.clock.now();
-    let LoadRequest { id, stamp, .. } = request;
-    let files = match read_version(&context.root, &id.model, id.version, stamp, &context.limits) {
+    let id = &request.id;
+    let files = match read(context, request) {
         Ok(files) => files,
         Err(refusal) => {
             let (code, is_transient) = (refusal.code.as_str().to_owned(), refusal.code.is_transient());
@@ -165,12 +191,14 @@ fn load(
     digest: Digest,
 ) -> Result<(Arc<ServingVersion>, Shown), Unloadable> {
     let id = &request.id;
-    let runner = context.loader.load(artifact).map_err(|e| ("load_failed", e.to_string()))?;
+    let n_sessions = request.config.as_ref().and_then(|config| config.instances).unwrap_or(1).clamp(1, SESSIONS_MAX);
+    let placement = Placement { provider: request.limits.provider, n_sessions: n_sessions as usize };
+    let runner = context.loader.load_on(artifact, placement).map_err(|e| ("load_failed", e.to_string()))?;
     let (signature, shown) = signatures(request, runner.signature())?;
     let samples = match &request.config {
         Some(config) if !config.warmups.is_empty() => {
             let contract = request.names.apply(shown.as_ref().unwrap_or(&signature)).signature;
-            let read = |name: &str, bytes_max| read_warmup(&context.root, &id.model, name, bytes_max);
+            let read = |name: &str, bytes_max| read_warmup(context, request, name, bytes_max);
             let samples = samples(config, (&contract, &signature), &read);
             samples.map_err(|text| ("warm_up_failed", text))?
         }
@@ -180,8 +208,12 @@ fn load(
     let (limits, clock) = (request.limits.clone(), context.clock.clone());
     let (signed, lane_of) = (signature.clone(), lane.clone());
     warm_up(WarmUp { id: id.clone(), signature: signed, samples, lane: lane_of, limits, clock, n_runs: RUNS })?;
+    let warm = Warm { digest, signature: &signature, shown: shown.as_ref(), lane: &lane, runner: &runner };
+    gate::check(context, request, &warm)?;
+    let metrics = context.metrics.version(&id.model, id.version);
+    lane.counted_by(metrics.batches());
     let version = Arc::new(ServingVersion {
-        metrics: context.metrics.version(&id.model, id.version),
+        metrics,
         id: id.clone(),
         digest,
         digest_short: digest.short(),

@@ -7,11 +7,11 @@ use serde_json::json;
 
 use crate::admissible::{check_candidate, only_candidate, resolve, stable_of};
 use crate::evidence;
-use crate::judge::{describe, percent};
 use crate::order::{Done, Operation, Order, Refused, RolloutOrder, refuse};
 use crate::publish::is_ready;
 use crate::recorder::Job;
 use crate::state::State;
+use crate::traffic::{Traffic, percent};
 use crate::turn::Core;
 
 /// A change that is checked and waits to be recorded and put in force.
@@ -56,6 +56,7 @@ impl Core {
                 let done = self.record_and_apply(plan, !is_confirmed)?;
                 if *is_confirmed { self.confirm(&order.model, &order.actor) } else { Ok(done) }
             }
+            Operation::Override { version, gate } => self.override_gate(order, *version, *gate),
             Operation::Release { version } => {
                 let plan = self.plan_release(order, *version)?;
                 self.record_and_apply(plan, false)
@@ -162,7 +163,7 @@ impl Core {
     }
 
     /// Rows that undo rows already on disk: a verdict came while they were being written.
-    fn take_back(&self, state: &State, entries: &[Entry]) -> Vec<Entry> {
+    pub(crate) fn take_back(&self, state: &State, entries: &[Entry]) -> Vec<Entry> {
         let models = entries.iter().filter_map(|e| e.model.as_ref());
         let undo = |model: &ModelName| {
             let stance = match state.decisions.stances.get(model) {
@@ -207,7 +208,7 @@ impl Core {
         let action = if is_resized { Action::CanaryResized } else { Action::CanaryStarted };
         let after = format!("{stable}: {}, {version}: {}", percent(1.0 - share), percent(share));
         let entry = Entry {
-            before: Some(describe(&state, model)),
+            before: Some(Traffic::of(&state, model).to_string()),
             after: Some(after),
             changes: vec![Change::Stance { model: model.clone(), stance }],
             ..self.entry(order, action, version, digest)
@@ -249,7 +250,7 @@ impl Core {
         let candidate = Some(Candidate { version, share: 1.0 });
         let stance = Stance { candidate, phase: Phase::Provisional, ..state.new_stance(model, stable, now) };
         let entry = Entry {
-            before: Some(describe(&state, model)),
+            before: Some(Traffic::of(&state, model).to_string()),
             after: Some(format!("{version}: 100 %, fallback {stable}")),
             evidence_json: open.map(|open| evidence::of_trial(open).to_string()),
             changes: vec![Change::Stance { model: model.clone(), stance }],
@@ -284,7 +285,7 @@ impl Core {
             model: Some(model.clone()),
             version: Some(version),
             digest: state.entry(&id).and_then(|e| e.digest),
-            before: Some(describe(&state, model)),
+            before: Some(Traffic::of(&state, model).to_string()),
             after: Some(format!("{version}: 100 %")),
             changes: vec![Change::Stance { model: model.clone(), stance }, Change::Confirmed { id }],
             ..Entry::new(now, actor, Action::Confirmed)

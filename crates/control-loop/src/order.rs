@@ -1,6 +1,6 @@
 //! What operators may order, and what becomes of it.
 
-use base_types::{ModelName, Selector, Version};
+use base_types::{Gate, ModelName, Selector, Version};
 use thiserror::Error;
 
 /// An operation on a model's traffic.
@@ -33,6 +33,13 @@ pub enum Operation {
     Release {
         /// Which version.
         version: Version,
+    },
+    /// Says that a failed gate does not matter for a version's content. Needs a reason.
+    Override {
+        /// Which version.
+        version: Version,
+        /// Which gate.
+        gate: Gate,
     },
     /// Something about the model's rollout.
     Rollout(RolloutOrder),

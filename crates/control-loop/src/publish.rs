@@ -11,11 +11,11 @@ use control_rollout::{Cause, Decision, Guardrail, Mode, Trial, Verdict, decide};
 
 use crate::checkpoint;
 use crate::effect::{Effect, RolledBack};
-use crate::judge::describe;
 use crate::rollout::Live;
 use crate::state::{Model, OpenTrial, State, checkpoint_key};
+use crate::traffic::Traffic;
 use crate::turn::Core;
-use crate::{contract, declare, experiment, steady, watching};
+use crate::{batching, contract, declare, experiment, provider, published, shelved, steady, watching};
 
 impl Core {
     /// Compiles every model, opens and closes trials to match, and publishes. Call under the lock. For what concerns
@@ -48,14 +48,21 @@ impl Core {
                 None => models.remove(name),
             };
         }
-        self.swap(state, models, effects);
+        self.swap(state, (names, models), effects);
     }
 
-    fn swap(&self, state: &mut State, models: HashMap<ModelName, Arc<ServingModel>>, effects: &mut Vec<Effect>) {
+    fn swap(
+        &self,
+        state: &mut State,
+        (names, models): (&BTreeSet<ModelName>, HashMap<ModelName, Arc<ServingModel>>),
+        effects: &mut Vec<Effect>,
+    ) {
         state.generation += 1;
         let snapshot = Arc::new(Snapshot { generation: Generation(state.generation), models });
-        let replaced = self.cell.publish(snapshot);
+        let replaced = self.cell.publish(snapshot.clone());
         self.metrics.set_generation(state.generation);
+        let moment = (state.generation, self.clock.unix_ms());
+        effects.extend(published::news((&replaced.models, &snapshot.models), names, moment));
         effects.push(Effect::Free(replaced));
     }
 
@@ -66,7 +73,7 @@ impl Core {
         while let Some((version, cause)) = self.compile_and_try(state, name, effects) {
             convicted.extend(self.convict(state, name, version, cause));
         }
-        let after = describe(state, name);
+        let after = Traffic::of(state, name);
         effects.extend(
             convicted
                 .into_iter()
@@ -91,9 +98,11 @@ impl Core {
         declare::settle(model);
         let (compiled, mut notices) = effective(state, name);
         let compiled = compiled.or_else(|| still_good(state, name));
-        let limits = contract::limits(&routing, name);
         let is_told = state.is_started;
         let model = state.models.get_mut(name)?;
+        let limits = batching::settled(contract::limits(&routing, name), model);
+        notices.extend(batching::notices(&limits, model));
+        provider::renew(model, &limits);
         if *model.limits != limits {
             model.limits = Arc::new(limits);
         }
@@ -212,7 +221,10 @@ fn effective(state: &State, name: &ModelName) -> (Option<ModelRoute>, Vec<String
     let stance = state.stance(name);
     let compiled = compile_checked(state, name, model, stance);
     let error = match compiled {
-        Ok(Compiled { route, notices }) => return (Some(route), notices),
+        Ok(Compiled { mut route, mut notices }) => {
+            notices.extend(shelved::label(&mut route, &model.shelf_labels));
+            return (Some(route), notices);
+        }
         Err(error) => error,
     };
     // Stable is out: failed, quarantined or gone. The last confirmed version that is ready serves, and that is said;

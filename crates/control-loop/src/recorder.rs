@@ -3,7 +3,8 @@
 //! What may wait is sent with `later`: a rollback is in force before it is recorded. What may not is sent with
 //! `now`, which returns once it is on disk. Entries that the disk refuses are kept and tried again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use base_metrics::Metrics;
 use base_types::{Clock, Digest, Generation};
-use control_registry::journal::{Entry, HistoryQuery, Journal, JournalError, Row, Trials};
+use control_registry::journal::{
+    Entry, Head, History, HistoryQuery, Journal, JournalError, Performance, PerformanceKey, Row, Trials,
+};
 use tracing::{error, warn};
 
 use crate::state::is_due;
@@ -40,6 +43,11 @@ pub(crate) enum Job {
     },
     Reserve(Generation),
     History(HistoryQuery, Reply<Vec<Row>>),
+    /// What versions did since the last time, and that the gateway is alive.
+    Performance {
+        more: Vec<(PerformanceKey, Performance)>,
+        alive_unix_ms: u64,
+    },
     /// Answers once everything handed over before is on disk, or says why it is not.
     Settle(Reply<()>),
     Close(SyncSender<()>),
@@ -52,6 +60,10 @@ pub(crate) struct Recorder {
     overflow: Arc<Mutex<Vec<Job>>>,
     /// Generations up to this one are reserved on disk.
     reserved: Arc<AtomicU64>,
+    /// The journal's last row.
+    head: Arc<Mutex<Head>>,
+    /// Where the journal lies.
+    state_dir: PathBuf,
     metrics: Metrics,
 }
 
@@ -66,6 +78,9 @@ struct Worker {
     refused: Option<JournalError>,
     /// A reservation of generations that the disk still has to take.
     owed_reserve: Option<Generation>,
+    /// What versions did that the disk still has to take.
+    owed_performance: BTreeMap<PerformanceKey, Performance>,
+    head: Arc<Mutex<Head>>,
     overflow: Arc<Mutex<Vec<Job>>>,
     reserved: Arc<AtomicU64>,
     clock: Arc<dyn Clock>,
@@ -86,6 +101,8 @@ impl Recorder {
         let tried = clock.now();
         let overflow = Arc::new(Mutex::new(Vec::new()));
         let reserved = Arc::new(AtomicU64::new(reserved.0));
+        let head = Arc::new(Mutex::new(Head::default()));
+        let state_dir = journal.path().parent().map(PathBuf::from).unwrap_or_default();
         let worker = Worker {
             journal,
             trials,
@@ -94,13 +111,15 @@ impl Recorder {
             tried,
             refused: None,
             owed_reserve: None,
+            owed_performance: BTreeMap::new(),
+            head: head.clone(),
             overflow: overflow.clone(),
             reserved: reserved.clone(),
             clock,
             metrics: metrics.clone(),
         };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || worker.work(&received))?;
-        Ok((Self { jobs, overflow, reserved, metrics }, thread))
+        Ok((Self { jobs, overflow, reserved, head, state_dir, metrics }, thread))
     }
 
     /// Hands a job over without waiting.
@@ -137,6 +156,20 @@ impl Recorder {
         self.ask(Job::Settle)
     }
 
+    /// Number and hash of the last row on disk.
+    pub(crate) fn head(&self) -> Head {
+        *self.head.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// A reader of its own, which sees everything handed over before. Blocks.
+    pub(crate) fn reader(&self) -> Result<History, JournalError> {
+        // What the disk refuses cannot be read; what it took can.
+        if let Err(error) = self.settle() {
+            warn!(%error, "what is read back lacks what is not on disk yet");
+        }
+        History::open(&self.state_dir)
+    }
+
     /// Reads back. Blocks.
     pub(crate) fn history(&self, query: HistoryQuery) -> Result<Vec<Row>, JournalError> {
         self.ask(|reply| Job::History(query, reply))
@@ -161,6 +194,7 @@ impl Recorder {
 impl Worker {
     fn work(mut self, jobs: &Receiver<Job>) {
         loop {
+            self.tell_head();
             match jobs.recv_timeout(RETRY_EVERY) {
                 Ok(Job::Close(done)) => {
                     self.flush();
@@ -223,6 +257,7 @@ impl Worker {
                 self.owed_reserve = Some(up_to);
                 self.reserve();
             }
+            Job::Performance { more, alive_unix_ms } => self.keep_performance(more, alive_unix_ms),
             Job::History(query, reply) => {
                 // The one who asked may have given up waiting.
                 let _gone = reply.send(self.journal.history(&query));
@@ -276,6 +311,31 @@ impl Worker {
     /// Why not everything handed over is on disk.
     fn refusal(&mut self) -> Option<JournalError> {
         (!self.unsaved.is_empty()).then(|| self.refused.take().unwrap_or(JournalError::DiskFull))
+    }
+
+    /// Adds up what versions did. What the disk refuses is added to what comes next.
+    fn keep_performance(&mut self, more: Vec<(PerformanceKey, Performance)>, alive_unix_ms: u64) {
+        for (key, more) in more {
+            self.owed_performance.entry(key).or_default().add(&more);
+        }
+        let owed: Vec<_> = std::mem::take(&mut self.owed_performance).into_iter().collect();
+        let kept = self.journal.add_performance(&owed);
+        if kept.is_err() {
+            self.owed_performance = owed.into_iter().collect();
+        }
+        self.report("keep how versions did", kept);
+        let noted = self.journal.note_alive(alive_unix_ms);
+        self.report("note that the gateway is alive", noted);
+    }
+
+    /// Shows number and hash of the last row, for whoever keeps them elsewhere.
+    fn tell_head(&self) {
+        let now = self.journal.head();
+        let mut head = self.head.lock().unwrap_or_else(|e| e.into_inner());
+        if *head != now {
+            *head = now;
+            self.metrics.set_journal_head(now.seq, now.number());
+        }
     }
 
     fn reserve(&mut self) {

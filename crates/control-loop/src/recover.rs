@@ -11,7 +11,9 @@ use control_rollout::rollout::{Event, advance};
 use tracing::warn;
 
 use crate::checkpoint::parse as parse_checkpoint;
+use crate::gate;
 use crate::rollout::Live;
+use crate::routing_source::LiveText;
 use crate::state::{LOAD_CRASH, State, crash_key, load_crash_key};
 
 /// Unclean ends in the middle of loading the same content, with no load that succeeded between, after which it is
@@ -33,7 +35,9 @@ pub(crate) fn recover(
         (n, true) => format!("start {n}, after an orderly end"),
         (n, false) => format!("start {n}, after an unclean end"),
     };
-    let mut entries = vec![Entry { reason: Some(reason), ..Entry::new(now_unix_ms, "gateway", Action::Started) }];
+    let evidence_json = recovered.last_seen_unix_ms.map(|ms| format!("{{\"last_seen_unix_ms\":{ms}}}"));
+    let started = Entry { reason: Some(reason), evidence_json, ..Entry::new(now_unix_ms, "gateway", Action::Started) };
+    let mut entries = vec![started];
     entries.extend(recovered.pending_quarantines.iter().filter_map(|d| quarantine(&decisions, *d, now_unix_ms)));
     entries.extend(interrupted(&decisions, now_unix_ms));
     entries.extend(recovered.interrupted_loads.iter().filter_map(|(digest, id)| {
@@ -69,7 +73,9 @@ pub(crate) fn recover(
         load_crashes,
         epochs: BTreeMap::new(),
         unrecorded_routing: None,
+        live_text: LiveText::default(),
         draining: Vec::new(),
+        gates: gate::stored(&recovered.checkpoints),
         told_refusals: BTreeMap::new(),
         is_started: false,
     };
@@ -213,6 +219,7 @@ mod tests {
             decisions: Decisions::default(),
             generation_floor: Generation(1),
             boots: 2,
+            last_seen_unix_ms: None,
             clean_shutdown: is_clean,
             accepted_routing: None,
             checkpoints: noted.to_vec(),

@@ -62,6 +62,7 @@ impl Core {
         if versions.is_empty() {
             return;
         }
+        self.note_performance(&versions);
         let mut effects = Vec::new();
         for version in &versions {
             info!(version = %version.id, "unloaded");
@@ -75,7 +76,9 @@ impl Core {
             drop(state);
             self.show_state(&version.id);
             let is_ordered_out = self.lock().decisions.residence(&version.id.model, version.id.version);
+            let has_made_room = self.residency().out.contains(&version.id);
             let why = match (is_barred, is_ordered_out) {
+                (false, None) if has_made_room => "it made room for another version",
                 (true, _) => "its content is quarantined",
                 (false, Some(Residence::Unloaded)) => UNLOADED.1,
                 (false, _) => "no longer wanted",
@@ -122,6 +125,8 @@ impl Core {
         drop(state);
         for id in &gone {
             info!(version = %id, "removed");
+            self.forget_performance(id);
+            self.forget_gates(id);
             self.metrics.retire(&id.model, id.version);
             effects.push(Effect::Record(Box::new(self.entry_about("gateway", Action::Removed, id))));
         }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use base_routing::ModelRoute;
 use base_serving::watch::Example;
 use base_serving::{Declaration, ModelLimits, RetryBudget, ServingVersion, Watch};
-use base_types::{Decisions, Digest, ModelName, Phase, Rollout, Signature, Stance, Version, VersionId, VersionState};
+use base_types::{
+    Decisions, Digest, Label, ModelName, Phase, Rollout, Signature, Stance, Version, VersionId, VersionState,
+};
 use control_config::{Diagnostic, RoutingConfig};
 use control_registry::model_config::ModelConfig;
 use control_registry::repository::Stamp;
@@ -16,7 +18,11 @@ use control_rollout::{Checkpoint, Evidence, Guardrail, Observed, Successes, Tria
 
 use crate::experiment::Running;
 use crate::feedback::Returned;
+use crate::gate::Gated;
 use crate::rollout::Live;
+use crate::routing_source::LiveText;
+use crate::shelf::Pushed;
+use crate::source::Source;
 use crate::steady::Watched;
 
 /// The writer's state.
@@ -45,8 +51,12 @@ pub(crate) struct State {
     pub(crate) epochs: BTreeMap<ModelName, u64>,
     /// An edit of routing.toml that could not be recorded yet.
     pub(crate) unrecorded_routing: Option<(PathBuf, Vec<u8>)>,
+    /// The text in force, and which commit it is of.
+    pub(crate) live_text: LiveText,
     /// Versions out of the snapshot whose last requests are finishing.
     pub(crate) draining: Vec<Arc<ServingVersion>>,
+    /// What the gates said of versions.
+    pub(crate) gates: BTreeMap<VersionId, Gated>,
     /// What was told about folders that are no versions, so that it is told once.
     pub(crate) told_refusals: BTreeMap<String, String>,
     /// Whether every version present at start has been loaded or refused.
@@ -61,6 +71,8 @@ pub(crate) struct Model {
     pub(crate) config: Option<ModelConfig>,
     /// What callers are shown of the config.
     pub(crate) declared: Arc<Declaration>,
+    /// The labels that the store has for it.
+    pub(crate) shelf_labels: BTreeMap<Label, Version>,
     /// Whether a version is still being copied.
     pub(crate) is_settling: bool,
     pub(crate) first_seen: Instant,
@@ -108,8 +120,14 @@ pub(crate) struct Entry {
     pub(crate) serving: Option<Arc<ServingVersion>>,
     /// Inputs and outputs with the shapes of config.pbtxt, where these are not the graph's.
     pub(crate) shown: Option<Arc<Signature>>,
-    /// The folder as it was when last taken up or refused.
-    pub(crate) stamp: Option<Stamp>,
+    /// What it was last taken up from or refused for.
+    pub(crate) stamp: Option<Source>,
+    /// The folder when it was found to hold other content than the number stands for.
+    pub(crate) other_folder: Option<Stamp>,
+    /// The record in the store, if it is of the same content.
+    pub(crate) pushed: Option<Arc<Pushed>>,
+    /// Whether it is read from the store.
+    pub(crate) is_stored: bool,
     /// Whether the folder is there.
     pub(crate) is_present: bool,
     /// Whether it is there and the model's policy wants it.
@@ -213,6 +231,7 @@ impl Model {
             refusal: None,
             config: None,
             declared: Arc::default(),
+            shelf_labels: BTreeMap::new(),
             is_settling: false,
             first_seen,
             provisional_since: None,
@@ -255,6 +274,9 @@ impl Entry {
             serving: None,
             shown: None,
             stamp: None,
+            other_folder: None,
+            pushed: None,
+            is_stored: false,
             is_present: true,
             is_wanted: true,
             load: None,

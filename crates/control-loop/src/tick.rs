@@ -32,6 +32,7 @@ impl Core {
             loaded.extend(model.into_iter().flat_map(|m| m.versions.values()).filter_map(|e| e.serving.clone()));
         }
         drop(state);
+        self.note_use(&loaded);
         // The runtime is asked without the lock: it may be busy.
         for version in loaded {
             version.metrics.set_memory(version.runner.memory());
@@ -44,6 +45,7 @@ impl Core {
         self.confirm_due();
         self.follow_all();
         self.retry_routing();
+        self.note_performance_when_due();
     }
 
     /// Stores the evidence of every trial. At fixed times and at the end, so that what a crash loses does not depend

@@ -1,6 +1,5 @@
 //! The control thread: one event at a time.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -8,17 +7,23 @@ use std::time::{Duration, Instant};
 use base_metrics::Metrics;
 use base_serving::SnapshotCell;
 use base_types::{Clock, VersionId, VersionState};
-use control_config::FileEvent;
-use control_registry::repository::Stamp;
+use control_config::{FileEvent, TreeState};
+use control_registry::journal::Moment;
 use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tracing::info;
 
 use crate::change::{ChangeReply, MemoryOrder, Waiting};
 use crate::control::Settings;
+use crate::demand::{Wish, WishReply, Wishes};
 use crate::load::{LoadResult, LoaderJob};
 use crate::order::{Done, Order, Refused};
+use crate::performance::Noted;
 use crate::recorder::Recorder;
+use crate::residency::Residency;
+use crate::restore::{Restore, Restored};
+use crate::shelf::Shelf;
+use crate::source::Source;
 use crate::state::{State, is_due};
 use crate::webhook::Webhook;
 
@@ -35,8 +40,18 @@ const LOOK_HURRIED: Duration = Duration::from_millis(50);
 pub(crate) enum Event {
     Order(Order, oneshot::Sender<Result<Done, Refused>>),
     Change(MemoryOrder, ChangeReply),
-    File(FileEvent),
-    Loaded { id: VersionId, stamp: Stamp, result: Box<LoadResult> },
+    File(FileEvent, Option<TreeState>),
+    Loaded {
+        id: VersionId,
+        stamp: Source,
+        result: Box<LoadResult>,
+    },
+    /// The store holds something else than before.
+    Shelf,
+    /// What served at an earlier moment is to be brought back.
+    Restore(Box<(Restore, Moment)>, oneshot::Sender<Result<Restored, Refused>>),
+    /// A request asks for a version that is not in memory.
+    Wish(Wish, WishReply),
     Stop,
 }
 
@@ -48,9 +63,15 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started: Instant,
     pub(crate) recorder: Recorder,
+    /// What has been carried over of what versions did. Taken after the writer lock, never before.
+    pub(crate) noted: Mutex<Noted>,
     pub(crate) webhook: Webhook,
     pub(crate) settings: Settings,
     pub(crate) loader_jobs: SyncSender<LoaderJob>,
+    /// The store, if there is one.
+    pub(crate) shelf: Option<Shelf>,
+    /// Who is in memory, and who asked. Taken after the writer lock, never before.
+    pub(crate) residency: Mutex<Residency>,
 }
 
 impl Core {
@@ -68,11 +89,11 @@ impl Core {
 pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::Sender<bool>) {
     let (mut looked, mut ticked) = (None::<Instant>, core.clock.now());
     let mut driven = ticked;
-    let mut waiting = Waiting::default();
+    let (mut waiting, mut wishes) = (Waiting::default(), Wishes::default());
     loop {
         let now = core.clock.now();
         let is_started = core.lock().is_started;
-        let is_hurried = !is_started || !waiting.is_empty();
+        let is_hurried = !is_started || !waiting.is_empty() || !wishes.is_empty();
         let look_every = if is_hurried { LOOK_HURRIED.min(core.settings.look_every) } else { core.settings.look_every };
         if looked.is_none_or(|at| is_due(at, now, look_every)) {
             core.look();
@@ -95,14 +116,21 @@ pub(crate) fn turn(core: &Core, events: &Receiver<Event>, tell_started: &watch::
         }
         core.sweep();
         waiting.answer(core);
+        wishes.answer(core);
         match events.recv_timeout(if is_hurried { LOOK_HURRIED } else { IDLE }) {
             Ok(Event::Order(order, reply)) => {
                 // The one who ordered may have given up waiting; the journal tells what was done.
                 let _gone = reply.send(core.carry_out(&order));
             }
+            Ok(Event::Restore(order, reply)) => {
+                // The one who ordered may have given up waiting; the journal tells what was done.
+                let _gone = reply.send(core.restore(&order));
+            }
             Ok(Event::Change(order, reply)) => waiting.begin(core, order, reply),
-            Ok(Event::File(event)) => core.configure(&event.path, event.content),
+            Ok(Event::File(event, tree)) => core.configure(event, tree),
             Ok(Event::Loaded { id, stamp, result }) => core.loaded(&id, stamp, *result),
+            Ok(Event::Wish(wish, reply)) => wishes.begin(core, wish, reply),
+            Ok(Event::Shelf) => core.look(),
             Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }
@@ -128,6 +156,8 @@ impl Core {
         let (n_models, generation) = (state.models.len(), state.generation);
         drop(state);
         self.tick();
-        info!(n_models, n_ready, generation, repository = %Path::display(&self.settings.repository), "ready");
+        let repository = self.settings.repository.as_ref().map(|root| root.display().to_string());
+        let store = self.shelf.as_ref().map(|shelf| shelf.store.place());
+        info!(n_models, n_ready, generation, repository, store, "ready");
     }
 }

@@ -2,12 +2,15 @@
 
 pub(crate) mod example;
 pub(crate) mod experiment;
+pub mod gates;
 pub mod rollout;
+pub mod source;
 
 use std::sync::Arc;
 
 use base_serving::ServingVersion;
 use base_types::{ModelName, VersionState};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +20,7 @@ use crate::tick::phase;
 use crate::{evidence, steady};
 
 /// The gateway.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Status {
     /// The generation in force.
     pub generation: u64,
@@ -32,7 +35,7 @@ pub struct Status {
 }
 
 /// One model.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ModelStatus {
     /// Its name.
     pub name: String,
@@ -48,6 +51,8 @@ pub struct ModelStatus {
     pub versions: Vec<VersionStatus>,
     /// Trials under way.
     pub trials: Vec<TrialStatus>,
+    /// The rollout under way.
+    pub rollout: Option<rollout::UnderWay>,
     /// What the watch over the stable version shows, where one is asked for.
     pub steady_state: Option<Value>,
     /// What differs from the wish.
@@ -55,7 +60,7 @@ pub struct ModelStatus {
 }
 
 /// A version's share.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ShareStatus {
     /// The version.
     pub version: u64,
@@ -64,7 +69,7 @@ pub struct ShareStatus {
 }
 
 /// One version.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct VersionStatus {
     /// The number.
     pub version: u64,
@@ -90,10 +95,14 @@ pub struct VersionStatus {
     pub graph: Option<String>,
     /// What feedback says of its answers, since the process began.
     pub feedback: Option<FeedbackStatus>,
+    /// What the gates said of it.
+    pub gates: Vec<gates::GateStatus>,
+    /// Where it came from.
+    pub source: source::SourceStatus,
 }
 
 /// What feedback says of a version.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct FeedbackStatus {
     /// Pieces of feedback.
     pub n: u64,
@@ -106,7 +115,7 @@ pub struct FeedbackStatus {
 }
 
 /// A reason.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct ReasonStatus {
     /// Stable code.
     pub code: String,
@@ -115,7 +124,7 @@ pub struct ReasonStatus {
 }
 
 /// A trial.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TrialStatus {
     /// The version under trial.
     pub candidate: u64,
@@ -130,7 +139,7 @@ pub struct TrialStatus {
 }
 
 /// A barred digest.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct QuarantineStatus {
     /// The model it was caught in.
     pub model: String,
@@ -204,6 +213,8 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
             inputs: show(&signature.inputs),
             outputs: show(&signature.outputs),
             feedback: model.returned.quality.get(version).map(feedback),
+            gates: gates::of(state, &State::id(name, *version)),
+            source: source::source(entry),
             graph: model.contracts.get(version).and(entry.serving.as_ref()).map(|s| s.signature.to_string()),
         }
     });
@@ -225,6 +236,7 @@ fn model(state: &State, name: &ModelName) -> Option<ModelStatus> {
         split: shares.filter(|s| s.share > 0.0).collect(),
         versions: versions.collect(),
         trials: trials.collect(),
+        rollout: rollout::under_way(state, name),
         steady_state: model.steady.as_ref().map(steady::evidence_of),
         notices,
     })

@@ -8,14 +8,21 @@
 //! All calls block on the disk: the caller gives the journal a thread of its own. A failed write or sync makes it
 //! read-only until it is opened again, because what the kernel then holds is unknown; a full disk does not.
 
+mod audit;
+mod blocks;
 mod chain;
 mod codec;
 mod entry;
 mod error;
+mod fold;
 mod history;
+mod life;
 mod lock;
+mod moment;
+mod performance;
 mod recover;
 mod schema;
+mod table;
 mod trials;
 
 use std::fs::{DirBuilder, File};
@@ -25,12 +32,18 @@ use std::path::{Path, PathBuf};
 use base_types::{Decisions, Digest, Generation, VersionId};
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use audit::{AnchorFinding, Audit, Damage};
 pub use chain::Hash;
 pub use entry::{Action, Entry, Row};
 pub use error::JournalError;
 pub use history::{HISTORY_ROWS_MAX, History, HistoryQuery};
+pub use life::ModelLife;
+pub use moment::{Moment, Served, Standing};
+pub use performance::{FeedbackSums, Performance, PerformanceKey, Spread};
+pub use table::{ArmTable, ExperimentTable, RuleTable, Table};
 pub use trials::Trials;
 
+use fold::Fold;
 use lock::StateLock;
 use schema::Texts;
 
@@ -39,6 +52,8 @@ const JOURNAL_FILE: &str = "journal.sqlite3";
 const CHECKPOINT_BYTES_MAX: usize = 4 << 20;
 /// Largest routing text kept, in bytes.
 const ROUTING_BYTES_MAX: usize = 16 << 20;
+/// Rows after which what they fold to is kept anew: so many are read by a start at most, beside those of one life.
+const ROWS_PER_FOLD: u64 = 4_096;
 /// Commits after which the write-ahead log is copied into the main file.
 const COMMITS_PER_COPY: u32 = 256;
 
@@ -46,7 +61,10 @@ const COMMITS_PER_COPY: u32 = 256;
 #[derive(Debug)]
 pub struct Journal {
     connection: Connection,
+    path: PathBuf,
     head: Head,
+    /// What the rows fold to.
+    fold: Fold,
     generation_floor: Generation,
     boots: u64,
     /// Whether this start is still to be noted, because the disk was full.
@@ -60,11 +78,23 @@ pub struct Journal {
 
 /// Number and hash of the last row; 0 and zeros before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Head {
+pub struct Head {
     /// The row's number.
-    seq: u64,
+    pub seq: u64,
     /// The row's hash.
-    hash: Hash,
+    pub hash: Hash,
+}
+
+impl Head {
+    /// The hash as hexadecimal digits.
+    pub fn hex(&self) -> String {
+        chain::hex(&self.hash)
+    }
+
+    /// The first six bytes of the hash as a number, which a metric can hold exactly.
+    pub fn number(&self) -> u64 {
+        self.hash.iter().take(6).fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
 }
 
 /// What an earlier life of the gateway left behind.
@@ -87,12 +117,16 @@ pub struct Recovered {
     /// Rollbacks that took effect but may not have reached the journal: bar these digests, append that, then
     /// [`Trials::finish`] them.
     pub pending_quarantines: Vec<Digest>,
+    /// When the last life was seen alive last, in milliseconds since 1970; about a minute before its end where that was
+    /// not in order.
+    pub last_seen_unix_ms: Option<u64>,
     /// What was being loaded when the last life ended; to be noted, then [`Trials::end_load`].
     pub interrupted_loads: Vec<(Digest, VersionId)>,
 }
 
 impl Journal {
-    /// Opens the journal of a state directory, creating both where missing, and verifies every row.
+    /// Opens the journal of a state directory, creating both where missing, and verifies the rows since the last fold that was
+    /// kept.
     pub fn open(state_dir: &Path) -> Result<(Self, Recovered), JournalError> {
         let io_error = |what: &'static str| {
             let path = state_dir.to_owned();
@@ -104,16 +138,18 @@ impl Journal {
         let trials = Trials::open(state_dir)?;
         let path = journal_path(state_dir);
         let opened = schema::open(&path).and_then(|connection| {
-            let (head, recovered) = recover::recover(&connection, &path)?;
-            Ok((connection, head, recovered))
+            let (fold, recovered) = recover::recover(&connection, &path)?;
+            Ok((connection, fold, recovered))
         });
-        let (connection, head, mut recovered) = opened.map_err(|error| recover::name_damage(&path, error))?;
+        let (connection, fold, mut recovered) = opened.map_err(|error| recover::name_damage(&path, error))?;
         let left = trials.left_over()?;
         (recovered.open_trials, recovered.pending_quarantines) = (left.open, left.rolled_back);
         recovered.interrupted_loads = left.loading;
         let mut journal = Self {
             connection,
-            head,
+            path,
+            head: fold.head,
+            fold,
             generation_floor: recovered.generation_floor,
             boots: recovered.boots,
             owes_start: true,
@@ -127,6 +163,7 @@ impl Journal {
             Err(JournalError::DiskFull) => tracing::warn!("the disk is full: this start is not in the journal yet"),
             result => result?,
         }
+        journal.keep_fold();
         // SQLite syncs its files; that they exist is the folder's to remember.
         File::open(state_dir).and_then(|dir| dir.sync_all()).map_err(io_error("sync the state directory"))?;
         Ok((journal, recovered))
@@ -155,7 +192,41 @@ impl Journal {
             Ok(head)
         })?;
         self.head = head;
+        entries.iter().for_each(|entry| self.fold.entry(entry));
+        self.fold.head = head;
+        self.keep_fold();
         Ok(head.seq)
+    }
+
+    /// Keeps what the rows fold to, where enough of them have come. The rows do without it.
+    fn keep_fold(&mut self) {
+        if self.head.seq - self.fold.kept_seq < ROWS_PER_FOLD {
+            return;
+        }
+        // Tried again after as many rows, should it fail.
+        self.fold.kept_seq = self.head.seq;
+        let json = match self.fold.json() {
+            Ok(json) => json,
+            Err(error) => return tracing::warn!(%error, "what the journal's rows fold to cannot be written"),
+        };
+        if let Err(error) = self.commit_lazily(|transaction| Texts::Folds.set(transaction, fold::KEY, &json)) {
+            tracing::warn!(%error, "what the journal's rows fold to could not be kept: the next start takes longer");
+        }
+    }
+
+    /// The last row's number and hash. Kept elsewhere, they are an anchor: rows cut off the end are found by it.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Where the journal lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes that the gateway is alive, so that a later start can tell when it ended. May be lost in a power cut.
+    pub fn note_alive(&mut self, unix_ms: u64) -> Result<(), JournalError> {
+        self.commit_lazily(|transaction| Texts::State.set(transaction, "last_seen_unix_ms", &unix_ms.to_string()))
     }
 
     /// Promises that generations up to this one may be used: after a restart counting begins above it.

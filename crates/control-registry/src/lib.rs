@@ -2,13 +2,17 @@
 //!
 //! - [`repository`] looks at the model repository and reads a version: once, hashed, contained in its folder.
 //! - [`preflight`] scans an ONNX file before the runtime sees a byte of it.
+//! - [`difference`] says how two versions differ as files.
 //! - [`model_config`] reads `config.pbtxt` and refuses what the gateway would not honour.
 //! - [`journal`] remembers decisions across restarts, in order and tamper-evident.
 //! - [`LineLog`] keeps what is worth analysing later: exposures, outcomes.
+//! - [`captures`] are answered requests, kept to be run again.
 //!
 //! A version is refused with a [`Refusal`]: a stable code and a text that says how to mend it. One refusal never
 //! stops the other versions. This crate knows nothing about traffic weights, and speaks no network protocol.
 
+pub mod captures;
+pub mod difference;
 pub mod journal;
 pub mod limits;
 mod line_log;

@@ -5,7 +5,8 @@
 //! for later analysis, not decisions: losing the last ones in a crash loses nothing that is in force.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,9 @@ use tracing::error;
 const WAITING_MAX: usize = 8_192;
 /// What was written is on its way to the disk after this long.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// As other programs read what is analysed; narrowed by the mask of the process.
+const FILE_MODE: u32 = 0o666;
 
 /// How large the files may grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +49,7 @@ impl LineLog {
     /// Opens `<folder>/<name>.jsonl`, made if it is not there, to append to it on a thread of its own.
     pub fn open(folder: &Path, name: &'static str, limits: LineLogLimits) -> std::io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut files = Files { path: folder.join(format!("{name}.jsonl")), limits, file: None, n_bytes: 0 };
+        let mut files = Files::new(folder.join(format!("{name}.jsonl")), limits, FILE_MODE);
         files.open()?;
         let (lines, waiting) = sync_channel(WAITING_MAX);
         std::thread::Builder::new().name(name.to_owned()).spawn(move || write(&mut files, &waiting))?;
@@ -90,22 +94,38 @@ fn write(files: &mut Files, lines: &Receiver<Vec<u8>>) {
     }
 }
 
-struct Files {
+/// The file being written and those set aside.
+pub(crate) struct Files {
     path: PathBuf,
     limits: LineLogLimits,
+    mode: u32,
     file: Option<BufWriter<File>>,
     n_bytes: u64,
 }
 
 impl Files {
+    /// Opens nothing yet: the first line does.
+    pub(crate) fn new(path: PathBuf, limits: LineLogLimits, mode: u32) -> Self {
+        Self { path, limits, mode, file: None, n_bytes: 0 }
+    }
+
     fn open(&mut self) -> std::io::Result<()> {
-        let file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.create(true).read(true).append(true).mode(self.mode).open(&self.path)?;
         self.n_bytes = file.metadata()?.len();
-        self.file = Some(BufWriter::new(file));
+        let is_torn = self.n_bytes > 0 && last_byte(&mut file)? != b'\n';
+        let mut file = BufWriter::new(file);
+        if is_torn {
+            // A process died in the middle of a line: the next one must not become part of it.
+            file.write_all(b"\n")?;
+            self.n_bytes += 1;
+        }
+        self.file = Some(file);
         Ok(())
     }
 
-    fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
+    /// Adds a line.
+    pub(crate) fn append(&mut self, line: &[u8]) -> std::io::Result<()> {
         if self.n_bytes > 0 && self.n_bytes + line.len() as u64 >= self.limits.file_bytes {
             self.set_aside()?;
         }
@@ -119,7 +139,8 @@ impl Files {
         Ok(())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
+    /// Hands what was added to the system.
+    pub(crate) fn flush(&mut self) -> std::io::Result<()> {
         self.file.as_mut().map_or(Ok(()), Write::flush)
     }
 
@@ -139,6 +160,13 @@ impl Files {
     }
 }
 
+fn last_byte(file: &mut File) -> std::io::Result<u8> {
+    let mut byte = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
 fn rename_if_there(from: &Path, to: &Path) -> std::io::Result<()> {
     match std::fs::rename(from, to) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -154,7 +182,7 @@ mod tests {
 
     fn files(folder: &Path, file_bytes: u64, files_kept: u32) -> Files {
         let limits = LineLogLimits { file_bytes, files_kept };
-        let mut files = Files { path: folder.join("x.jsonl"), limits, file: None, n_bytes: 0 };
+        let mut files = Files::new(folder.join("x.jsonl"), limits, FILE_MODE);
         files.open().unwrap();
         files
     }
@@ -175,6 +203,17 @@ mod tests {
             files.flush().unwrap();
         }
         assert_eq!(std::fs::read_to_string(folder.path().join("x.jsonl")).unwrap(), "one\ntwo\n");
+    }
+
+    #[test]
+    fn a_line_that_was_torn_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.jsonl");
+        std::fs::write(&path, "whole\nto").unwrap();
+        let mut files = files(folder.path(), 1000, 1);
+        files.append(b"next").unwrap();
+        files.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\nto\nnext\n");
     }
 
     #[test]

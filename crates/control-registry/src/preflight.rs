@@ -5,13 +5,20 @@
 //! the runtime is too old for, what needs foreign code, what reaches outside its folder and what would blow up in
 //! memory. It does not judge whether the graph makes sense: that is the runtime's work.
 
+mod describe;
+mod elements;
 mod functions;
+mod operators;
 mod schema;
 mod tensor;
 mod walk;
 mod wire;
 
 use crate::{Limits, Refusal, RefusalCode};
+
+pub use describe::{Description, TensorInfo, TensorPlace, ValueInfo, describe};
+pub use elements::{element_type, elements};
+pub use operators::{Operators, operators};
 
 /// Newest ONNX IR version that ONNX Runtime 1.32.0 loads (15 gets "Unsupported model IR version"; tried with the
 /// released wheel, which bundles ONNX 1.23).

@@ -98,6 +98,10 @@ codes! {
     ConfigUnsupported = "config_unsupported",
     /// `config.pbtxt` contradicts the folder or itself.
     ConfigMismatch = "config_mismatch",
+    /// What the store holds under this number is not what was pushed.
+    StoreDamaged = "store_damaged",
+    /// The store holds other content under a number that stands for something already.
+    ContentConflict = "content_conflict",
 }
 
 impl RefusalCode {

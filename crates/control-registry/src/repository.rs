@@ -11,7 +11,10 @@
 //! release scripts swap them); each is resolved once. The files within may not, because a link there can make the
 //! runtime read what its publisher could not. A scan never takes "cannot look" for "is gone".
 
+mod assemble;
+mod attached;
 mod folder;
+mod local;
 mod read;
 mod stamp;
 
@@ -24,6 +27,9 @@ use base_types::{ModelName, Version};
 use rustix::fd::OwnedFd;
 use thiserror::Error;
 
+pub use assemble::{HashedFile, assemble};
+pub use attached::{read_attached, read_attached_to};
+pub use local::LocalVersion;
 pub use read::{VersionFiles, digest_of, read_version, read_warmup};
 pub use stamp::Stamp;
 

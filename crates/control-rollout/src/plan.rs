@@ -88,7 +88,8 @@ pub struct Step {
 /// What a step does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum StepKind {
-    /// Checks that the candidate may serve at all: in memory, its contract fits stable's, not quarantined, other content.
+    /// Checks that the candidate may serve at all: in memory, its contract fits stable's, not quarantined, other content,
+    /// and no gate failed that nobody overrode.
     Gate,
     /// Runs it on made-up inputs before it sees traffic.
     WarmUp {

@@ -45,7 +45,7 @@ pub fn advance(policy: &Policy, rollout: &Rollout, event: &Event, now_unix_ms: u
     let mut shift = Shift::new(policy, rollout.clone(), now_unix_ms);
     let taken = match event {
         Event::Ordered { order, facts } => order::on_order(&mut shift, order, facts),
-        Event::NewCandidate { version } => happening::on_new_candidate(&mut shift, *version),
+        Event::NewCandidate(newcomer) => happening::on_new_candidate(&mut shift, newcomer),
         _ if rollout.status.is_over() => Ok(()),
         event => {
             happen(&mut shift, event);
@@ -70,7 +70,7 @@ fn happen(shift: &mut Shift<'_>, event: &Event) {
         Event::Restarted => happening::on_restart(shift),
         Event::RolledBackElsewhere { text } => happening::on_rolled_back_elsewhere(shift, text),
         // Both can be refused, and are taken by the caller.
-        Event::Ordered { .. } | Event::NewCandidate { .. } => {}
+        Event::Ordered { .. } | Event::NewCandidate(_) => {}
     }
 }
 

@@ -5,14 +5,17 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use base_metrics::RerunCause;
 use base_serving::engine::Runner;
 use base_types::Clock;
 use tracing::warn;
 
 use crate::lane::{ExecLane, LaneState};
+use crate::queue::{Place, Turn, Waiting};
 use crate::run::run;
+use crate::together::run_together;
 use crate::watch::{Slot, Slots, TICK};
 
 /// Workers stuck in a run that does not stop are replaced, until this many per place are alive.
@@ -30,6 +33,8 @@ pub type ExecutorError = std::io::Error;
 #[derive(Default)]
 struct Round {
     lanes: VecDeque<Arc<LaneState>>,
+    /// Lanes that hold back a batch until then for more requests to come.
+    delayed: Vec<(Instant, Arc<LaneState>)>,
     is_closed: bool,
 }
 
@@ -90,17 +95,59 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Waits for a lane's turn; `None` when the pool closes.
-    fn next_lane(&self) -> Option<Arc<LaneState>> {
+    /// A lane is to be looked at again then.
+    pub(crate) fn delay(&self, until: Instant, lane: Arc<LaneState>) {
+        self.round().delayed.push((until, lane));
+    }
+
+    /// A lane that may be held back is to be looked at now.
+    pub(crate) fn hurry(&self, lane: &Arc<LaneState>) {
+        let mut round = self.round();
+        // One that is not there any more is being looked at.
+        let Some(index) = round.delayed.iter().position(|(_, delayed)| Arc::ptr_eq(delayed, lane)) else { return };
+        let (_, lane) = round.delayed.swap_remove(index);
+        round.lanes.push_back(lane);
+        drop(round);
+        self.wake.notify_one();
+    }
+
+    /// A lane has work to do now; it stood in this place before.
+    pub(crate) fn bring(&self, lane: &Arc<LaneState>, place: Place) {
+        match place {
+            Place::Out => self.offer(lane.clone()),
+            Place::Delayed => self.hurry(lane),
+            Place::InRound => {}
+        }
+    }
+
+    /// Puts the members of a batch back into their lane, each to run by itself.
+    pub(crate) fn give_back(&self, lane: &Arc<LaneState>, members: Vec<Waiting>, cause: RerunCause) {
+        if let Some(place) = lane.put_back(members, cause) {
+            self.bring(lane, place);
+        }
+    }
+
+    /// Waits for a lane's turn, and says whether it may be held back; `None` when the pool closes.
+    fn next_lane(&self) -> Option<(Arc<LaneState>, bool)> {
         let mut round = self.round();
         loop {
+            let is_closed = round.is_closed;
             if let Some(lane) = round.lanes.pop_front() {
-                return Some(lane);
+                return Some((lane, !is_closed));
             }
-            if round.is_closed {
-                return None;
+            let first = round.delayed.iter().enumerate().min_by_key(|(_, (until, _))| *until);
+            let Some((index, until)) = first.map(|(index, (until, _))| (index, *until)) else {
+                if is_closed {
+                    return None;
+                }
+                round = self.wake.wait(round).unwrap_or_else(|e| e.into_inner());
+                continue;
+            };
+            let left = until.saturating_duration_since(self.clock.now());
+            if left.is_zero() || is_closed {
+                return Some((round.delayed.swap_remove(index).1, !is_closed));
             }
-            round = self.wake.wait(round).unwrap_or_else(|e| e.into_inner());
+            round = self.wake.wait_timeout(round, left).unwrap_or_else(|e| e.into_inner()).0;
         }
     }
 }
@@ -186,26 +233,60 @@ fn spawn_worker(shared: &Arc<Shared>, index: usize) -> Result<JoinHandle<()>, Ex
 }
 
 fn work(shared: &Shared, slot: &Arc<Slot>) {
-    while let Some(lane) = shared.next_lane() {
-        let _running = lane.running();
-        let (waiting, has_more) = lane.next();
+    while let Some((lane, may_wait)) = shared.next_lane() {
+        let running = lane.running();
+        let (turn, has_more) = lane.turn(shared, may_wait);
         if has_more {
             // Back to the end of the round before running, so that another worker can take the next job.
             shared.offer(lane.clone());
         }
-        let Some(waiting) = waiting else { continue };
-        let ran = run(lane.runner(), waiting.admitted, Some(waiting.reply), slot, shared.clock());
-        lane.record_run(ran.took);
-        match (ran.report, ran.reply) {
-            // A receiver that is gone has no use for the report.
-            (Some(report), Some(reply)) => drop(reply.send(report)),
-            // The watchdog has answered; if it started a replacement, this thread has outlived its place.
-            _ if shared.leave() => return shared.slots.remove(slot),
-            _ => {}
+        if let Turn::Later(_) = turn {
+            // The run beside which it is held back may be over by now.
+            if lane.is_held_back(1) {
+                shared.hurry(&lane);
+            }
+            continue;
+        }
+        let is_told = take_turn(shared, &lane, turn, slot);
+        drop(running);
+        if lane.is_held_back(0) {
+            shared.hurry(&lane);
+        }
+        // The watchdog has answered; if it started a replacement, this thread has outlived its place.
+        if is_told && shared.leave() {
+            return shared.slots.remove(slot);
         }
     }
     shared.n_alive.fetch_sub(1, Ordering::Relaxed);
     shared.slots.remove(slot);
+}
+
+/// Runs what has its turn. Says whether the watchdog has answered instead.
+fn take_turn(shared: &Shared, lane: &Arc<LaneState>, turn: Turn, slot: &Slot) -> bool {
+    let (waiting, reason) = match turn {
+        Turn::Nobody | Turn::Later(_) => return false,
+        Turn::Several(members, reason) => {
+            if let Some(batches) = lane.batches() {
+                batches.taken(reason, members.iter().map(|member| member.n_rows).sum());
+            }
+            return run_together(shared, lane, members, slot);
+        }
+        Turn::One(waiting, reason) => (waiting, reason),
+    };
+    let n_rows = waiting.n_rows;
+    if let Some((batches, reason)) = lane.batches().zip(reason) {
+        batches.taken(reason, n_rows);
+    }
+    let ran = run(lane.runner(), waiting.admitted, Some(waiting.reply), slot, shared.clock());
+    lane.record_run(ran.took, n_rows);
+    match (ran.report, ran.reply) {
+        (Some(report), Some(reply)) => {
+            // A receiver that is gone has no use for the report.
+            let _gone = reply.send(report);
+            false
+        }
+        _ => true,
+    }
 }
 
 /// Looks after run timeouts until the pool closes. Time in which the whole process stood still is nobody's run time.
@@ -226,7 +307,11 @@ fn watch(shared: &Arc<Shared>) {
             shared.slots.forgive(overslept);
         }
         looked = now;
-        (0..shared.slots.check(now)).for_each(|_| replace_worker(shared));
+        let (n_stopped, overdue) = shared.slots.check(now);
+        (0..n_stopped).for_each(|_| replace_worker(shared));
+        for (lane, members) in overdue {
+            shared.give_back(&lane, members, RerunCause::Timeout);
+        }
     }
 }
 

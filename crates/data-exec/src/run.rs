@@ -9,7 +9,7 @@ use base_types::{Clock, FaultKind, Tensor};
 use tokio::sync::oneshot;
 
 use crate::output;
-use crate::watch::{Running, Slot, timeout_error};
+use crate::watch::{Running, Slot, Taker, timeout_error};
 
 /// A job and when it came.
 pub(crate) struct Admitted {
@@ -38,7 +38,7 @@ pub(crate) fn run(
     let Admitted { job, since } = admitted;
     let began = clock.now();
     let queue = began.saturating_duration_since(since);
-    let not_run = |error| Report { result: Err(error), queue, run: Duration::ZERO };
+    let not_run = |error| Report { result: Err(error), queue, run: Duration::ZERO, batch: None };
     if began >= job.deadline {
         return Ran { report: Some(not_run(JobError::Expired)), reply, took: None };
     }
@@ -46,7 +46,8 @@ pub(crate) fn run(
     let is_short_path = reply.is_none();
     let control = job.control.clone();
     let deadline = is_short_path.then_some(job.deadline);
-    slot.begin(Running { began, timeout, deadline, queue, control, reply, is_overdue: false });
+    let taker = reply.map_or(Taker::Here, Taker::One);
+    slot.begin(Running { began, timeout, deadline, queue, control, taker, is_overdue: false });
     let result = catch_unwind(AssertUnwindSafe(|| runner.run(&job.inputs, &job.outputs, &job.control)));
     let run = clock.now().saturating_duration_since(began);
     let Some(running) = slot.end() else { return Ran { report: None, reply: None, took: None } };
@@ -58,10 +59,14 @@ pub(crate) fn run(
         Err(_panic) => Err(JobError::Fault(FaultKind::Run, "the runner panicked".to_owned())),
     };
     let is_stopped = matches!(result, Err(JobError::Stopped));
-    let has_taker = is_short_path || running.reply.is_some();
-    let report = has_taker.then_some(Report { result, queue, run });
+    let reply = match running.taker {
+        Taker::One(reply) => Some(reply),
+        Taker::Here | Taker::Several(..) | Taker::Told => None,
+    };
+    let has_taker = is_short_path || reply.is_some();
+    let report = has_taker.then_some(Report { result, queue, run, batch: None });
     let took = (running.is_overdue || !is_stopped).then_some(run);
-    Ran { report, reply: running.reply, took }
+    Ran { report, reply, took }
 }
 
 fn checked(runner: &dyn Runner, job: &Job, outputs: Vec<Tensor>) -> Result<Vec<Tensor>, JobError> {

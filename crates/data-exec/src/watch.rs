@@ -10,8 +10,26 @@ use base_serving::lane::{JobError, Report};
 use base_types::FaultKind;
 use tokio::sync::oneshot;
 
+use crate::lane::LaneState;
+use crate::queue::Waiting;
+
 /// How often the watchdog looks: a run timeout is exact to this.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Where the answer of a run goes.
+pub(crate) enum Taker {
+    /// To the thread itself, which is the caller's: the short path.
+    Here,
+    /// To the caller.
+    One(oneshot::Sender<Report>),
+    /// To the members of a batch, and back to their lane if the run does not end.
+    Several(Arc<LaneState>, Vec<Waiting>),
+    /// Nowhere: the watchdog has answered.
+    Told,
+}
+
+/// Members of a batch whose run was stopped, and their lane.
+pub(crate) type Overdue = (Arc<LaneState>, Vec<Waiting>);
 
 /// What a thread is running.
 pub(crate) struct Running {
@@ -21,8 +39,7 @@ pub(crate) struct Running {
     pub(crate) deadline: Option<Instant>,
     pub(crate) queue: Duration,
     pub(crate) control: Arc<RunControl>,
-    /// Where the answer goes; `None` on the short path, where the caller is the thread itself.
-    pub(crate) reply: Option<oneshot::Sender<Report>>,
+    pub(crate) taker: Taker,
     /// Set once the watchdog has acted.
     pub(crate) is_overdue: bool,
 }
@@ -44,8 +61,9 @@ impl Slot {
         self.lock().take()
     }
 
-    /// Stops the run if it is over its time. Says whether that may leave a worker stuck.
-    fn check(&self, now: Instant) -> bool {
+    /// Stops the run if it is over its time. Says whether that may leave a worker stuck, and hands over the members of
+    /// a batch, which are to run by themselves.
+    fn check(&self, now: Instant, overdue: &mut Vec<Overdue>) -> bool {
         let mut slot = self.lock();
         let Some(running) = slot.as_mut() else { return false };
         let ran = now.saturating_duration_since(running.began);
@@ -57,13 +75,20 @@ impl Slot {
         }
         running.is_overdue = true;
         running.control.terminate();
-        if let Some(reply) = running.reply.take() {
-            let error = timeout_error(running.timeout);
-            // A receiver that is gone has no use for the report.
-            let _gone = reply.send(Report { result: Err(error), queue: running.queue, run: ran });
-            return true;
+        match std::mem::replace(&mut running.taker, Taker::Told) {
+            Taker::Here => {
+                running.taker = Taker::Here;
+                return false;
+            }
+            Taker::One(reply) => {
+                let error = timeout_error(running.timeout);
+                // A receiver that is gone has no use for the report.
+                let _gone = reply.send(Report { result: Err(error), queue: running.queue, run: ran, batch: None });
+            }
+            Taker::Several(lane, members) => overdue.push((lane, members)),
+            Taker::Told => {}
         }
-        false
+        true
     }
 }
 
@@ -99,12 +124,14 @@ impl Slots {
         }
     }
 
-    /// Checks every slot; gives the number of workers whose run was stopped now.
-    pub(crate) fn check(&self, now: Instant) -> usize {
+    /// Checks every slot; gives the number of workers whose run was stopped now, and the members of batches among them.
+    pub(crate) fn check(&self, now: Instant) -> (usize, Vec<Overdue>) {
         // Slots of threads that have ended are held by nobody else.
         let mut slots = self.lock();
         slots.retain(|s| Arc::strong_count(s) > 1);
-        slots.iter().filter(|s| s.check(now)).count()
+        let mut overdue = Vec::new();
+        let n_stopped = slots.iter().filter(|s| s.check(now, &mut overdue)).count();
+        (n_stopped, overdue)
     }
 }
 

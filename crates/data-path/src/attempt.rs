@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base_serving::batching::Batched;
 use base_serving::engine::RunControl;
 use base_serving::lane::{Job, JobError, Refusal, Report, Submission};
 use base_serving::{ModelLimits, ServingVersion};
@@ -25,6 +26,7 @@ pub(crate) struct Tried {
     pub(crate) result: Result<Vec<Tensor>, Why>,
     pub(crate) queue: Duration,
     pub(crate) run: Duration,
+    pub(crate) batch: Option<Batched>,
 }
 
 /// Why a try gave no outputs.
@@ -86,7 +88,7 @@ pub(crate) async fn attempt(version: &ServingVersion, reason: Reason, work: Work
 }
 
 fn failed(why: Why) -> Tried {
-    Tried { result: Err(why), queue: Duration::ZERO, run: Duration::ZERO }
+    Tried { result: Err(why), queue: Duration::ZERO, run: Duration::ZERO, batch: None }
 }
 
 fn refused(refusal: Refusal) -> Tried {
@@ -117,5 +119,5 @@ fn reported(report: Report, is_callers_deadline: bool) -> Tried {
         JobError::Stopped => Why::new(OutcomeClass::Saturation, Code::DeadlineInRun),
         JobError::Closed => Why::new(OutcomeClass::Unavailable, Code::Draining),
     });
-    Tried { result, queue: report.queue, run: report.run }
+    Tried { result, queue: report.queue, run: report.run, batch: report.batch }
 }

@@ -10,6 +10,7 @@ use base_serving::{AnswerTimes, Attempt, Rerun, ServingModel, ServingVersion};
 use base_types::{FaultKind, Generation, Outcome, OutcomeClass, Protocol, Reason, Tensor};
 
 use crate::attempt::{Tried, Why, Work, attempt};
+use crate::capture::{By, Drawn};
 use crate::check::Wanted;
 use crate::tracer::Traced;
 use crate::watched::{Watching, predict};
@@ -39,6 +40,8 @@ pub(crate) struct Course<'a> {
     asking: Option<Asking<'a>>,
     /// What this request does for the watch of its model, where there is one.
     watching: Option<Box<Watching<'a>>>,
+    /// What is to be kept of this request, where it was drawn for that.
+    pub(crate) drawn: Option<Box<Drawn<'a>>>,
 }
 
 /// An attempt under way, or one that is recorded and whose answer is being written.
@@ -81,6 +84,7 @@ impl<'a> Course<'a> {
             open_fault: None,
             asking: None,
             watching: None,
+            drawn: None,
         }
     }
 
@@ -140,6 +144,9 @@ impl<'a> Course<'a> {
 
     async fn ask(&mut self, version: &'a Arc<ServingVersion>, reason: Reason, work: Work) -> Tried {
         self.asking = Some(Asking { version, reason, is_recorded: false });
+        if let Some(drawn) = &mut self.drawn {
+            drawn.tried(&work);
+        }
         let inputs = check::shaped(self.model, version, work.inputs);
         attempt(version, reason, Work { inputs, ..work }).await
     }
@@ -201,13 +208,13 @@ impl<'a> Course<'a> {
         &mut self,
         version: &'a Arc<ServingVersion>,
         reason: Reason,
-        Tried { result, queue, run }: Tried,
+        Tried { result, queue, run, batch }: Tried,
         write: impl FnOnce(Answer) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let end = result.as_ref().map_or_else(|why| (why.class, why.fault), |_| (OutcomeClass::Ok, None));
         self.record(version, reason, Rerun::None, end, (queue, run));
         self.asking = Some(Asking { version, reason, is_recorded: true });
-        let (mut answered_unix_ms, mut copy) = (0, None);
+        let (mut answered_unix_ms, mut copy, mut kept) = (0, None, None);
         let written = match result {
             Ok(outputs) => {
                 let outputs = check::renamed(self.model, version, outputs);
@@ -216,6 +223,8 @@ impl<'a> Course<'a> {
                 answered_unix_ms = unix_ms;
                 let watching = self.watching.take().filter(|_| reason == self.assignment.reason);
                 copy = watching.and_then(|watching| watching.answered(&outputs, (prediction, unix_ms)));
+                let by = By { version, reason, batch, prediction, unix_ms };
+                kept = self.drawn.take().and_then(|drawn| drawn.answered(&outputs, by));
                 write(Answer { served: self.served(version), reason, outputs, declared, prediction })
             }
             Err(why) => Err(self.failure(version, reason, why)),
@@ -224,10 +233,13 @@ impl<'a> Course<'a> {
         let class = written.as_ref().map_or_else(|failure| failure.class, |_| OutcomeClass::Ok);
         let total = self.end_request(version, reason, class, (queue, run));
         if class == OutcomeClass::Ok {
-            let times = AnswerTimes { queue, run, total };
+            let times = AnswerTimes { queue, run, total, batch };
             version.stats.answered(&times, self.n_rows, answered_unix_ms);
             if let Some((draft, answered)) = copy {
                 draft.offer(answered);
+            }
+            if let Some(kept) = kept {
+                kept.keep();
             }
         }
         written

@@ -7,11 +7,12 @@ use std::time::Duration;
 use base_metrics::Metrics;
 use base_routing::Facts;
 use base_serving::{
-    Declaration, ExposureSink, FeedbackSink, OutcomeLedger, PredictionId, PredictionKey, ServingVersion, ShadowSink,
-    Snapshot, SnapshotCell,
+    CaptureSink, Declaration, ExposureSink, FeedbackSink, OnDemand, OutcomeLedger, PredictionId, PredictionKey,
+    ServingVersion, ShadowSink, Snapshot, SnapshotCell,
 };
 use base_types::{Clock, DataType, Generation, OutcomeClass, Protocol, Reason, Selector, Tensor, TensorSpec};
 
+use crate::capture::Drawn;
 use crate::course::{Asked, Course};
 use crate::{Failure, Tracer, locate};
 
@@ -112,15 +113,31 @@ pub struct Gateway {
     shadow: Option<Arc<dyn ShadowSink>>,
     feedback: Option<Arc<dyn FeedbackSink>>,
     exposures: Option<Arc<dyn ExposureSink>>,
+    captures: Option<Arc<dyn CaptureSink>>,
+    /// Where versions are loaded on demand.
+    pub(crate) on_demand: Option<Arc<dyn OnDemand>>,
 }
 
 impl Gateway {
     /// Connects the path to what the control plane publishes and to where outcomes go.
     pub fn new(cell: Arc<SnapshotCell>, ledger: Arc<OutcomeLedger>, metrics: Metrics, clock: Arc<dyn Clock>) -> Self {
-        let (shadow, feedback, exposures) = Default::default();
+        let (shadow, feedback, exposures, captures, on_demand) = Default::default();
         let (tracer, prediction_key, n_predictions) =
             (Tracer::default(), PredictionKey::random(), fastrand::u32(..).into());
-        Self { cell, ledger, metrics, clock, tracer, prediction_key, n_predictions, shadow, feedback, exposures }
+        Self {
+            cell,
+            ledger,
+            metrics,
+            clock,
+            tracer,
+            prediction_key,
+            n_predictions,
+            shadow,
+            feedback,
+            exposures,
+            captures,
+            on_demand,
+        }
     }
 
     /// Makes the ids of answers with a key that outlives the process. Without this no id does.
@@ -145,6 +162,18 @@ impl Gateway {
     #[must_use]
     pub fn with_exposures(self, sink: Arc<dyn ExposureSink>) -> Self {
         Self { exposures: Some(sink), ..self }
+    }
+
+    /// Has versions that are not in memory loaded when they are asked for.
+    #[must_use]
+    pub fn with_on_demand(self, on_demand: Arc<dyn OnDemand>) -> Self {
+        Self { on_demand: Some(on_demand), ..self }
+    }
+
+    /// Keeps requests with their answers, where a model's bounds say so.
+    #[must_use]
+    pub fn with_captures(self, sink: Arc<dyn CaptureSink>) -> Self {
+        Self { captures: Some(sink), ..self }
     }
 
     /// The snapshot in force, for metadata and readiness.
@@ -176,7 +205,10 @@ impl Gateway {
         write: impl FnOnce(Answer) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         let received = self.clock.now();
-        let snapshot = self.cell.load();
+        let mut snapshot = self.cell.load();
+        if self.on_demand.is_some() {
+            snapshot = Box::pin(self.awaited(snapshot, &request, received)).await?;
+        }
         let Some(model) = snapshot.models.get(request.model.as_str()) else {
             self.metrics.refused(request.protocol, None, OutcomeClass::Client);
             return Err(locate::no_such_model(&request.model));
@@ -185,7 +217,8 @@ impl Gateway {
             self.metrics.refused(request.protocol, Some(&model.name), failure.class);
         })?;
         let asked = Asked { protocol: request.protocol, received, timeout: request.timeout };
-        let course = Course::new(self, (model, snapshot.generation), chosen.assignment, asked);
+        let mut course = Course::new(self, (model, snapshot.generation), chosen.assignment, asked);
+        course.drawn = Drawn::draw(self, (model, snapshot.generation), &request.outputs, facts);
         course.run(chosen.version, request, write).await
     }
 
@@ -207,6 +240,10 @@ impl Gateway {
 
     pub(crate) fn exposure_sink(&self) -> Option<&dyn ExposureSink> {
         self.exposures.as_deref()
+    }
+
+    pub(crate) fn capture_sink(&self) -> Option<&dyn CaptureSink> {
+        self.captures.as_deref()
     }
 
     pub(crate) fn clock(&self) -> &dyn Clock {

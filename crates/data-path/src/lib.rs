@@ -5,11 +5,14 @@
 //! `inform` (what is told about models), `tracer` (which requests
 //! leave their times in the log). What only happens while something is watched: `watched` (arms, ids of answers), `drift`
 //! (bins), `shadow` (copies for a candidate) with `compare` and `numbers`; and `feedback` (what answers were worth).
+//! And what is kept of drawn requests: `capture`.
 
 mod attempt;
+mod capture;
 mod check;
 mod compare;
 mod course;
+mod demand;
 mod drift;
 mod failure;
 mod feedback;
@@ -29,6 +32,7 @@ pub use inform::{
     alias_figures, in_words_of_tfs, index, statistics, target, version_states, wire_signature,
 };
 pub use locate::{find, no_such_model};
+pub use numbers::{argmax, numbers, row_length};
 pub use tracer::{Setting, TraceChange, TraceSettings, Tracer};
 
 #[cfg(test)]

@@ -4,12 +4,15 @@ use std::ffi::CString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Once, OnceLock};
 
-use base_serving::engine::{Artifact, Engine, LoadError, Runner};
+use base_serving::Provider;
+use base_serving::engine::{Artifact, Engine, LoadError, Placement, Runner};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use crate::raw::Session;
+use crate::apart::Apart;
+use crate::raw::{Message, Session, available, runtime_name, session_on};
 use crate::runner::OnnxRunner;
+use crate::sharing::Sharing;
 use crate::{RuntimeError, RuntimeLibrary, locate, probe};
 
 /// Keeps the runtime's telemetry from starting; read by the library as it is loaded.
@@ -28,13 +31,18 @@ pub struct Options {
     pub library: Option<PathBuf>,
     /// Takes a library older than 1.31, which has known faults with external data.
     pub allow_old_runtime: bool,
+    /// A folder of this process alone, through which versions with equal weights share them; without it they do not.
+    pub share_weights_in: Option<PathBuf>,
+    /// Sessions of each version on the CPU, each run by one thread at a time; 0 for one that all threads share.
+    pub sessions_apart: usize,
 }
 
 /// The running ONNX Runtime.
-#[derive(Debug)]
 pub struct OnnxEngine {
     environment: &'static Environment,
     library: RuntimeLibrary,
+    sharing: Option<Sharing>,
+    sessions_apart: usize,
 }
 
 impl OnnxEngine {
@@ -57,7 +65,16 @@ impl OnnxEngine {
             .map_err(|e| RuntimeError::Start(e.to_string()))?;
         // The environment opens at the most talkative level; formatting each of those lines costs load time.
         environment.set_log_level(LogLevel::Warning);
-        Ok(Self { environment: ENVIRONMENT.get_or_init(|| environment), library })
+        let sharing = options.share_weights_in.as_deref().and_then(|folder| {
+            let made = Sharing::new(folder);
+            made.inspect_err(|error| tracing::warn!(%error, folder = %folder.display(), "weights are not shared")).ok()
+        });
+        Ok(Self {
+            environment: ENVIRONMENT.get_or_init(|| environment),
+            library,
+            sharing,
+            sessions_apart: options.sessions_apart,
+        })
     }
 
     /// The library's version, such as `1.32.0`.
@@ -71,12 +88,66 @@ impl OnnxEngine {
     }
 }
 
-impl Engine for OnnxEngine {
-    fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Runner>, LoadError> {
-        let external: Result<Vec<(CString, &[u8])>, _> =
-            artifact.external.iter().map(|file| Ok((CString::new(file.path.as_str())?, &*file.content))).collect();
-        let external = external.map_err(|_: std::ffi::NulError| LoadError("a file name holds a NUL".to_owned()))?;
+/// Whether the library has a provider; where it has not, the ones that it has are named.
+fn check_provider(provider: Provider, available: &[String]) -> Result<(), Message> {
+    if available.iter().any(|name| name == runtime_name(provider)) {
+        return Ok(());
+    }
+    let has: Vec<&str> = Provider::ALL
+        .into_iter()
+        .filter(|known| available.iter().any(|name| name == runtime_name(*known)))
+        .map(Provider::as_str)
+        .collect();
+    Err(format!(
+        "the provider {provider} ({}) is not in this ONNX Runtime library, which has {}: take a library that has it, or set provider in routing.toml",
+        runtime_name(provider),
+        has.join(", ")
+    ))
+}
+
+/// External files as the C interface takes them.
+fn external_files(artifact: &Artifact) -> Result<Vec<(CString, &[u8])>, LoadError> {
+    let files = artifact.external.iter().map(|file| Ok((CString::new(file.path.as_str())?, &*file.content)));
+    files.collect::<Result<_, _>>().map_err(|_: std::ffi::NulError| LoadError("a file name holds a NUL".to_owned()))
+}
+
+impl OnnxEngine {
+    fn load_onto(&self, artifact: &Artifact, provider: Provider) -> Result<Arc<dyn Runner>, LoadError> {
+        if provider == Provider::Cpu {
+            return self.load(artifact);
+        }
+        let external = external_files(artifact)?;
         let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+        let session = session_on(self.environment, &artifact.model.content, &external, provider).map_err(LoadError)?;
+        Ok(Arc::new(OnnxRunner::new(session).map_err(LoadError)?))
+    }
+}
+
+impl Engine for OnnxEngine {
+    fn load_on(&self, artifact: &Artifact, placement: Placement) -> Result<Arc<dyn Runner>, LoadError> {
+        let Placement { provider, n_sessions } = placement;
+        let n_sessions = match provider {
+            Provider::Cpu if self.sessions_apart == 0 => return self.load(artifact),
+            Provider::Cpu => self.sessions_apart,
+            _ => n_sessions,
+        };
+        available().and_then(|names| check_provider(provider, &names)).map_err(LoadError)?;
+        let first = self.load_onto(artifact, provider)?;
+        let more = (1..n_sessions).map(|_| self.load_onto(artifact, provider)).collect::<Result<_, _>>()?;
+        Ok(Arc::new(Apart::new(first, more)))
+    }
+
+    fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Runner>, LoadError> {
+        let external = external_files(artifact)?;
+        let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(sharing) = &self.sharing {
+            match sharing.load(self.environment, artifact, &external) {
+                Ok(Some(runner)) => return Ok(Arc::new(runner)),
+                Ok(None) => {}
+                // The version is as good as any: it has its weights to itself.
+                Err(reason) => tracing::debug!(reason, "weights are not shared"),
+            }
+        }
         let session = Session::create(self.environment, &artifact.model.content, &external).map_err(LoadError)?;
         Ok(Arc::new(OnnxRunner::new(session).map_err(LoadError)?))
     }

@@ -5,9 +5,11 @@
 //! no spinning: how many run at a time is the business of the caller's workers. This crate is also the only home of
 //! `unsafe`; the modules under `raw` wrap the C interface and everything else builds on them.
 
+mod apart;
 mod contract;
 mod engine;
 mod error;
+mod fingerprint;
 mod locate;
 mod marks;
 mod memory;
@@ -15,9 +17,12 @@ mod priority;
 mod probe;
 mod raw;
 mod runner;
+mod sharing;
+mod weights;
 
 pub use engine::{OnnxEngine, Options, disable_telemetry};
 pub use error::RuntimeError;
+pub use fingerprint::{SESSION_OPTIONS, cpu_features};
 pub use locate::{LIBRARY_VARIABLE, RUNTIME_VERSION, locate};
 pub use marks::InFlightMarks;
 pub use memory::free_memory_to_system;

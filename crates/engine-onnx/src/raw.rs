@@ -3,8 +3,11 @@
 //! The rest of the crate sees safe functions. Everything here may be called only after the library was loaded,
 //! which `OnnxEngine::start` sees to: no object of these types exists before.
 
+mod lent;
+mod mapping;
 mod names;
 mod options;
+mod providers;
 mod session;
 mod value;
 
@@ -12,8 +15,11 @@ use std::ffi::CStr;
 
 use ort::sys::{OrtApi, OrtStatusPtr};
 
+pub(crate) use lent::{Lent, Packed, Shared};
+pub(crate) use mapping::{Content, Mapping};
 pub(crate) use names::Names;
 pub(crate) use options::RunOptions;
+pub(crate) use providers::{available, runtime_name, session_on};
 pub(crate) use session::{Outlet, OutletKind, Session};
 pub(crate) use value::{ElementCode, Value};
 

@@ -78,13 +78,17 @@ impl Runner for OnnxRunner {
         result.map_err(RunError::Failed)
     }
 
-    /// The arena holds weights and the buffers of runs. Nothing is mapped: models are read from memory.
+    /// The arena holds weights and the buffers of runs; weights that several versions have in common are mapped.
     fn memory(&self) -> MemoryUse {
         let stats = self.session.arena_stats().unwrap_or_else(|message| {
             tracing::warn!(message, "the runtime gave no memory statistics");
             Default::default()
         });
-        MemoryUse { arena_bytes: stats.in_use_bytes, arena_peak_bytes: stats.peak_bytes, mapped_bytes: 0 }
+        MemoryUse {
+            arena_bytes: stats.in_use_bytes,
+            arena_peak_bytes: stats.peak_bytes,
+            mapped_bytes: self.session.shared_bytes(),
+        }
     }
 }
 

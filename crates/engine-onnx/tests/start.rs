@@ -10,7 +10,7 @@ fn a_bad_library_is_an_error_and_a_good_one_starts_once() {
     let folder = tempfile::tempdir().unwrap();
     let start = |library: Option<&str>| {
         let library = library.map(|name| folder.path().join(name));
-        OnnxEngine::start(&Options { library, allow_old_runtime: false })
+        OnnxEngine::start(&Options { library, ..Options::default() })
     };
     std::fs::write(folder.path().join("text.so"), "not a library").unwrap();
     for _ in 0..2 {

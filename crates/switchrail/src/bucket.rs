@@ -7,11 +7,24 @@ use base_metrics::Metrics;
 use base_types::Clock;
 use control_bucket::{Address, Bounds, Connections, Mirror, MirrorError, MirrorOptions};
 use control_config::GatewayConfig;
+use control_registry::Limits;
 
 use crate::settings::ServeSettings;
 
 /// In the state directory: what was fetched from the bucket, and the view that is served.
 const CACHE_FOLDER: &str = "cache";
+
+/// What models and versions may hold.
+pub fn limits(config: &GatewayConfig) -> Limits {
+    let repository = &config.repository;
+    Limits {
+        models: repository.models,
+        versions_per_model: repository.versions_per_model,
+        model_file_bytes: repository.model_file_bytes,
+        version_bytes: repository.version_bytes,
+        ..Limits::default()
+    }
+}
 
 /// What a mirror may hold.
 pub fn bounds(config: &GatewayConfig) -> Bounds {
@@ -25,20 +38,20 @@ pub fn bounds(config: &GatewayConfig) -> Bounds {
     }
 }
 
-/// Where the models are, as a folder; and the mirror that keeps it, if they lie in a bucket. Waits for the first look
-/// at a bucket of which nothing is cached.
+/// Where the model repository is, as a folder, if there is one; and the mirror that keeps it, if it lies in a bucket.
+/// Waits for the first look at a bucket of which nothing is cached.
 pub fn repository(
     settings: &ServeSettings,
     metrics: &Metrics,
     clock: &Arc<dyn Clock>,
-) -> Result<(PathBuf, Option<Mirror>), MirrorError> {
+) -> Result<(Option<PathBuf>, Option<Mirror>), MirrorError> {
     let Some(address) = settings.bucket.clone() else { return Ok((settings.repository.clone(), None)) };
     let mirror = mirror(
         address,
         settings,
         Connections { metrics: metrics.clone(), clock: clock.clone(), step_back: engine_onnx::lower_priority },
     )?;
-    Ok((mirror.view().to_owned(), Some(mirror)))
+    Ok((Some(mirror.view().to_owned()), Some(mirror)))
 }
 
 fn mirror(address: Address, settings: &ServeSettings, connections: Connections) -> Result<Mirror, MirrorError> {

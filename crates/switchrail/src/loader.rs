@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use base_serving::InFlightMark;
-use base_serving::engine::{Artifact, Engine, LoadError, Runner};
+use base_serving::engine::{Artifact, Engine, LoadError, Placement, Runner};
 use base_serving::lane::Lane;
 use base_types::Digest;
 use control_loop::Loader;
@@ -23,6 +23,10 @@ pub struct VersionLoader {
 impl Loader for VersionLoader {
     fn load(&self, artifact: &Artifact) -> Result<Arc<dyn Runner>, LoadError> {
         self.engine.load(artifact)
+    }
+
+    fn load_on(&self, artifact: &Artifact, placement: Placement) -> Result<Arc<dyn Runner>, LoadError> {
+        self.engine.load_on(artifact, placement)
     }
 
     fn lane(&self, runner: Arc<dyn Runner>) -> Arc<dyn Lane> {

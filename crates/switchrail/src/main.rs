@@ -2,6 +2,7 @@
 //! place that sees both planes, and the command line.
 
 mod bucket;
+mod capture;
 mod cli;
 mod edge_options;
 mod io_workers;
@@ -10,6 +11,7 @@ mod logging;
 mod records;
 mod serve;
 mod settings;
+mod store;
 
 use std::process::ExitCode;
 

@@ -40,6 +40,12 @@ pub fn prediction_key(state_dir: &Path) -> Result<PredictionKey, Error> {
     }
 }
 
+/// The key of a state directory, where it has one: for reading ids that somebody else gave out.
+pub fn known_key(state_dir: &Path) -> Option<PredictionKey> {
+    let secret = std::fs::read(state_dir.join(KEY_FILE)).ok()?;
+    Some(PredictionKey::new(secret.try_into().ok()?))
+}
+
 /// Where exposures go, if they are wanted.
 pub fn exposures(
     settings: &RecordSettings,
@@ -77,6 +83,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = prediction_key(folder.path()).unwrap().secret();
         assert_eq!(prediction_key(folder.path()).unwrap().secret(), first);
+        assert_eq!(known_key(folder.path()).unwrap().secret(), first);
+        assert!(known_key(&folder.path().join("elsewhere")).is_none());
         std::fs::write(folder.path().join(KEY_FILE), b"short").unwrap();
         assert!(prediction_key(folder.path()).is_err_and(|error| error.to_string().contains(KEY_FILE)));
     }

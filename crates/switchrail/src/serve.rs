@@ -15,9 +15,8 @@ use base_serving::{OutcomeLedger, Snapshot, SnapshotCell};
 use base_types::{Clock, Digest, SystemClock};
 use control_admin::{AdminOptions, Token};
 use control_bucket::MirrorError;
-use control_config::{Diagnostic, GatewayConfig, MetricsAlias};
-use control_loop::{Connections, Control, ControlError, Settings};
-use control_registry::Limits;
+use control_config::{Diagnostic, GatewayConfig, MemorySettings, MetricsAlias};
+use control_loop::{Connections, Control, ControlError, MemoryBounds, Settings, StoreSource};
 use control_registry::journal::{Journal, JournalError};
 use control_registry::repository::ScanOptions;
 use data_edge::{Edge, Readiness};
@@ -32,13 +31,17 @@ use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::bucket;
+use crate::capture;
 use crate::edge_options::edge_options;
 use crate::io_workers::IoWorkers;
 use crate::loader::VersionLoader;
 use crate::logging::{self, Log};
 use crate::records;
 use crate::settings::{self, ServeArguments, ServeSettings, SettingsError};
+use crate::store::{self, StoreSourceError};
 
+/// In the state directory: what is shared between versions, on its way into memory.
+const DERIVED_FOLDER: &str = "derived";
 /// In the state directory: requests in flight, for the next start.
 const MARKS_FILE: &str = "in-flight";
 /// How long the control plane may take to record the end.
@@ -67,6 +70,8 @@ enum ServeError {
     Control(#[from] ControlError),
     #[error(transparent)]
     Bucket(#[from] MirrorError),
+    #[error(transparent)]
+    Store(#[from] StoreSourceError),
     #[error("cannot keep records in the state directory")]
     Records(#[source] std::io::Error),
     #[error("cannot start a thread")]
@@ -82,6 +87,7 @@ impl ServeError {
                 ExitCode::from(2)
             }
             Self::Control(ControlError::Repository(_)) => ExitCode::from(2),
+            Self::Store(error) if error.is_mistake() => ExitCode::from(2),
             _ => ExitCode::FAILURE,
         }
     }
@@ -130,17 +136,20 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let (journal, recovered) = Journal::open(&settings.state_dir)?;
     let (marks, crashed) = InFlightMarks::open(&settings.state_dir.join(MARKS_FILE)).map_err(ServeError::Marks)?;
     let library = engine_onnx::locate(config.runtime.library.as_deref())?;
+    let n_cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let n_threads = |wanted: usize, default: usize| if wanted == 0 { default } else { wanted };
+    let n_run = n_threads(config.runtime.run_threads, n_cores);
     let engine = OnnxEngine::start(&engine_onnx::Options {
         library: Some(library),
         allow_old_runtime: config.runtime.allow_old,
+        share_weights_in: config.memory.share_weights.then(|| settings.state_dir.join(DERIVED_FOLDER)),
+        sessions_apart: if config.runtime.has_sessions_apart { n_run } else { 0 },
     })?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), engine.runtime_version())?;
-    let n_cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let n_threads = |wanted: usize, default: usize| if wanted == 0 { default } else { wanted };
+    let fingerprint = capture::fingerprint(&engine, n_run);
     // One more than cores, so that one is free while others run quick models themselves.
     let n_io = n_threads(config.runtime.io_threads, n_cores + 1);
-    let n_run = n_threads(config.runtime.run_threads, n_cores);
     let executor = Arc::new(Executor::start(n_run, n_io - 1, clock.clone())?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(n_io).thread_name("io").enable_all().build()?;
@@ -158,13 +167,15 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
         crashed: sums(crashed),
     };
     let (repository, mirror) = bucket::repository(settings, &metrics, &clock)?;
-    let control_settings = control_settings(settings, repository);
+    let control_settings = control_settings(settings, repository, store::source(settings, bucket::limits(config))?);
     let control = Arc::new(Control::start(control_settings, (journal, recovered), connections)?);
     let mut ledger = OutcomeLedger::new(control.judge(), started);
     if let Some(sink) = records::outcomes(&config.record, &settings.state_dir).map_err(ServeError::Records)? {
         ledger = ledger.with_sink(sink, started_unix_ms);
     }
     let gateway = Gateway::new(cell, Arc::new(ledger), metrics.clone(), clock);
+    let gateway = capture::connect(gateway, settings, &metrics, fingerprint).map_err(ServeError::Records)?;
+    let gateway = if config.memory.on_demand { gateway.with_on_demand(control.clone()) } else { gateway };
     let gateway = Arc::new(connect(gateway, settings, (&control, &metrics), &executor)?);
     let edges = Edges { gateway, control: control.clone(), metrics, token, log };
     runtime.block_on(edges.run(config, listeners))?;
@@ -218,18 +229,18 @@ fn sums(counts: Vec<(Digest, u64)>) -> BTreeMap<Digest, u64> {
     sums
 }
 
-fn control_settings(settings: &ServeSettings, models: PathBuf) -> Settings {
+fn memory_bounds(memory: &MemorySettings) -> MemoryBounds {
+    let budget_bytes = (memory.budget_mib > 0).then_some(memory.budget_mib << 20);
+    MemoryBounds { budget_bytes, keep_warm: memory.keep_warm, on_demand: memory.on_demand }
+}
+
+fn control_settings(settings: &ServeSettings, models: Option<PathBuf>, store: Option<StoreSource>) -> Settings {
     let config = &settings.config;
-    let repository = &config.repository;
-    let limits = Limits {
-        models: repository.models,
-        versions_per_model: repository.versions_per_model,
-        model_file_bytes: repository.model_file_bytes,
-        version_bytes: repository.version_bytes,
-        ..Limits::default()
-    };
+    let (repository, limits) = (&config.repository, bucket::limits(config));
     Settings {
         repository: models,
+        memory: memory_bounds(&config.memory),
+        store,
         scan: ScanOptions { settle_ms: repository.settle.as_millis() as u64, limits },
         look_every: repository.poll,
         routing: config.routing.clone(),

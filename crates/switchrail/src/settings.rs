@@ -17,6 +17,9 @@ pub struct ServeArguments {
     /// The model repository: <model>/<version>/model.onnx, in a folder or a bucket
     #[arg(long, value_name = "DIR or URL")]
     model_repository: Option<PathBuf>,
+    /// The store that `switchrail push` writes to, beside the model repository or without one
+    #[arg(long, value_name = "DIR or URL")]
+    store: Option<PathBuf>,
     /// Settings that are fixed at start
     #[arg(long, value_name = "gateway.toml")]
     config: Option<PathBuf>,
@@ -73,10 +76,12 @@ pub enum SettingsError {
 pub struct ServeSettings {
     /// Everything from gateway.toml and flags.
     pub config: GatewayConfig,
-    /// The model repository as it was given.
-    pub repository: PathBuf,
+    /// The model repository as it was given, if there is one.
+    pub repository: Option<PathBuf>,
     /// The bucket, if it is one.
     pub bucket: Option<Address>,
+    /// The store as it was given, if there is one.
+    pub store: Option<PathBuf>,
     /// The state directory.
     pub state_dir: PathBuf,
     /// Warnings about gateway.toml.
@@ -94,8 +99,9 @@ pub fn settle(arguments: &ServeArguments) -> Result<ServeSettings, SettingsError
             (parsed.value, parsed.warnings)
         }
     };
-    let ServeArguments { model_repository, routing, state_dir, token_file, .. } = arguments;
+    let ServeArguments { model_repository, store, routing, state_dir, token_file, .. } = arguments;
     config.model_repository = model_repository.clone().or(config.model_repository);
+    config.store.path = store.clone().or(config.store.path);
     config.routing = routing.clone().or(config.routing);
     config.state_dir = state_dir.clone().or(config.state_dir);
     config.http = arguments.http_address.unwrap_or(config.http);
@@ -105,10 +111,12 @@ pub fn settle(arguments: &ServeArguments) -> Result<ServeSettings, SettingsError
     config.admin.token_file = token_file.clone().or(config.admin.token_file);
     config.follow_latest |= arguments.follow_latest;
     let misfits = config.check();
-    let Some(repository) = config.model_repository.clone().filter(|_| misfits.is_empty()) else {
+    let (repository, store) = (config.model_repository.clone(), config.store.path.clone());
+    let in_repository = || repository.as_ref().map(|root| root.join(STATE_IN_REPOSITORY));
+    let Some(state_dir) = config.state_dir.clone().or_else(in_repository).filter(|_| misfits.is_empty()) else {
         return Err(SettingsError::Misfit(misfits));
     };
-    let state_dir = config.state_dir.clone().unwrap_or_else(|| repository.join(STATE_IN_REPOSITORY));
-    let bucket = is_bucket(&repository).then(|| Address::parse(&repository.to_string_lossy())).transpose()?;
-    Ok(ServeSettings { config, repository, bucket, state_dir, warnings })
+    let bucket = repository.as_deref().filter(|root| is_bucket(root));
+    let bucket = bucket.map(|root| Address::parse(&root.to_string_lossy())).transpose()?;
+    Ok(ServeSettings { config, repository, bucket, store, state_dir, warnings })
 }

@@ -3,6 +3,7 @@
 //! The files hold IR version 8 and opset 17 unless a model needs a newer operator, so that every runtime this
 //! project supports reads them.
 
+mod batch;
 pub mod derive;
 mod faulty;
 mod graph;
@@ -10,6 +11,7 @@ mod models;
 mod odd;
 mod wire;
 
+pub use batch::{one_row, per_row, summed};
 pub use faulty::{failing_when, looping, nan_when, slow, wrong_shape_when};
 pub use graph::{Attribute, ElementType, Graph, Init, OPSET, Shape};
 pub use models::{

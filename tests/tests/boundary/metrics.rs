@@ -37,8 +37,8 @@ fn every_family_of_the_catalogue_is_shown_after_traffic() {
     hook.wait_for("rolled_back");
     wait_until("the webhook to be counted", || gateway.metric("switchrail_webhooks_total", &[]) >= 1.0);
     seen.extend(gateway.metrics().families().iter().cloned());
-    // Verdicts that move nothing need an incident of both versions, which `rollback` makes; looks need a bucket. Shadows
-    // and experiments have tests of their own.
+    // Verdicts that move nothing need an incident of both versions, which `rollback` makes; looks need a bucket. Shadows,
+    // experiments, batches, gates, captures and a routing.toml in Git have tests of their own.
     let elsewhere = [
         "switchrail_verdicts_total",
         "switchrail_bucket_looks_total",
@@ -46,12 +46,19 @@ fn every_family_of_the_catalogue_is_shown_after_traffic() {
         "switchrail_shadow_share",
         "switchrail_experiment_requests_total",
         "switchrail_exposures_total",
+        "switchrail_batch_rows",
+        "switchrail_batches_total",
+        "switchrail_batch_reruns_total",
+        "switchrail_captures_total",
+        "switchrail_config_commit_info",
+        "switchrail_gates_total",
+        "switchrail_gate_seconds",
     ];
     let missing: Vec<&&str> = known.iter().filter(|name| !seen.contains(**name) && !elsewhere.contains(name)).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let ours: BTreeSet<&String> = seen.iter().filter(|name| name.starts_with("switchrail_")).collect();
     assert!(ours.iter().all(|name| known.contains(name.as_str())), "{ours:?}");
-    assert!(catalog().iter().filter(|entry| entry.kind == Kind::Histogram).count() == 4);
+    assert!(catalog().iter().filter(|entry| entry.kind == Kind::Histogram).count() == 6);
     assert!(rule("switchrail_rule_log_e").is_empty(), "the trial is over");
 }
 

@@ -20,12 +20,26 @@ const fn home(packages: &'static [&'static str], crates: &'static [&'static str]
 pub const HOMES: &[Home] = &[
     home(&["arc-swap"], &["base-serving"], "one pointer is swapped in the whole process"),
     home(&["ort", "libloading", "libc"], &["engine-onnx"], "one door to the runtime and to unsafe code"),
-    home(&["base64"], &["data-codec", "base-serving"], "binary values in JSON; ids of answers"),
+    home(
+        &["base64"],
+        &["data-codec", "base-serving", "control-registry"],
+        "binary values in JSON; ids of answers; tensors of captures",
+    ),
     home(&["siphasher"], &["base-serving"], "ids of answers that nobody else can make"),
     home(&["prometheus"], &["base-metrics"], "names and labels of metrics are decided in one place"),
-    home(&["notify", "toml"], &["control-config"], "files are read, watched and explained in one place"),
+    home(&["notify"], &["control-config"], "files are watched in one place"),
+    home(
+        &["toml"],
+        &["control-config", "control-gate", "control-store"],
+        "files of operators, and manifests beside models, become types",
+    ),
+    home(&["tar", "semver"], &["control-store"], "bundles of versions; tags of versions"),
     home(&["rusqlite"], &["control-registry"], "the journal is kept by one crate"),
-    home(&["sha2"], &["control-registry", "control-bucket"], "digests of versions; contents of a cache by their hash"),
+    home(
+        &["sha2"],
+        &["control-registry", "control-bucket", "control-gate", "engine-onnx", "control-store"],
+        "digests of versions; contents of a cache, and weights in memory, by their hash",
+    ),
     home(
         &["object_store", "futures-util", "reqwest", "rustls"],
         &["control-bucket"],
@@ -56,6 +70,8 @@ pub const HOMES: &[Home] = &[
         &["data-grpc"],
         "messages of protocol buffers, made without a compiler of the system; reflection",
     ),
+    home(&["ed25519-dalek"], &["control-gate"], "who stands in for a version is checked in one place"),
+    home(&["quick-junit"], &["switchrail"], "results of gates, for pipelines"),
     home(&["axum"], &["control-admin"], "comfort where speed does not matter"),
     home(&["ureq"], &["control-loop", "switchrail"], "webhooks; the command line's questions to the admin API"),
     home(
@@ -76,18 +92,51 @@ pub const HOMES: &[Home] = &[
     ),
     home(
         &["serde"],
-        &["data-codec", "control-registry", "control-bucket", "control-loop", "control-admin", "switchrail"],
+        &[
+            "data-codec",
+            "control-registry",
+            "control-bucket",
+            "control-loop",
+            "control-admin",
+            "switchrail",
+            "control-gate",
+            "control-store",
+        ],
         "bytes become types at doors: wire, journal, checkpoints and views, admin API, command line",
     ),
     home(
         &["serde_json"],
-        &["data-codec", "control-registry", "control-bucket", "control-loop", "control-admin", "switchrail"],
+        &[
+            "data-codec",
+            "control-registry",
+            "control-bucket",
+            "control-loop",
+            "control-admin",
+            "switchrail",
+            "control-gate",
+            "control-store",
+        ],
         "as serde",
     ),
-    home(&["rustix"], &["control-registry"], "durable and locked files"),
+    home(
+        &["schemars"],
+        &["control-loop", "control-admin"],
+        "the admin API's document is made from the types it answers with",
+    ),
+    home(&["rustix"], &["control-registry", "control-store"], "durable and locked files"),
     home(
         &["bytes"],
-        &["base-types", "data-codec", "data-edge", "data-http", "data-grpc", "engine-onnx", "control-loop"],
+        &[
+            "base-types",
+            "data-codec",
+            "data-exec",
+            "data-edge",
+            "data-http",
+            "data-grpc",
+            "engine-onnx",
+            "control-loop",
+            "control-gate",
+        ],
         "tensor data, shared",
     ),
     home(
@@ -113,7 +162,7 @@ pub const HOMES: &[Home] = &[
 
 /// Packages that only tests and tools use.
 pub const FOR_TESTS: &[&str] =
-    &["http-body-util", "peak_alloc", "plotters", "proptest", "tempfile", "tokio-stream", "tonic-prost"];
+    &["http-body-util", "jsonschema", "peak_alloc", "plotters", "proptest", "tempfile", "tokio-stream", "tonic-prost"];
 
 /// What a crate must not know although its plane could, and why.
 pub const NEVER: &[(&str, &[&str], &str)] = &[
@@ -145,6 +194,11 @@ pub const NEVER: &[(&str, &[&str], &str)] = &[
         "control-bucket",
         &["control-config", "control-registry", "control-rollout", "control-loop", "control-admin"],
         "keeps a folder; what is in it is for others to judge",
+    ),
+    (
+        "control-gate",
+        &["control-registry", "control-store", "control-rollout", "control-loop", "control-admin"],
+        "what is asked, and of whom, is brought to it",
     ),
     ("control-loop", &["control-admin"], "orders come in through its own interface"),
 ];

@@ -59,7 +59,9 @@ impl Plane {
         let path = folder.path().join("routing.toml");
         std::fs::write(&path, routing).map_err(io_at("write routing.toml"))?;
         let settings = Settings {
-            repository: repository.root().to_owned(),
+            repository: Some(repository.root().to_owned()),
+            store: None,
+            memory: Default::default(),
             scan: ScanOptions { settle_ms: 0, ..ScanOptions::default() },
             look_every: Duration::from_millis(10),
             routing: Some(path),

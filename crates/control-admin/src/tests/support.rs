@@ -154,7 +154,8 @@ fn control(folder: &Path) -> Control {
     let routing = folder.join("routing.toml");
     std::fs::write(&routing, "[models.m]\nsticky = { header = \"x-key\" }\n").unwrap();
     let settings = Settings {
-        repository: repository.root().to_owned(),
+        repository: Some(repository.root().to_owned()),
+        store: None,
         scan: ScanOptions { settle_ms: 0, ..ScanOptions::default() },
         look_every: Duration::from_secs(60),
         routing: Some(routing),
@@ -163,6 +164,7 @@ fn control(folder: &Path) -> Control {
         follow_share: None,
         webhooks: Vec::new(),
         webhook_timeout: Duration::from_secs(2),
+        memory: control_loop::MemoryBounds::default(),
     };
     let connections = Connections {
         cell: Arc::new(SnapshotCell::new(Snapshot::default())),

@@ -5,6 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::memory::memory;
+use super::record::record;
+use super::store::store;
 use super::url::check_url;
 use super::{
     BucketSettings, EdgeLimits, GatewayConfig, LogFormat, LogLevel, LogSettings, MetricsAlias, RepositorySettings,
@@ -23,7 +26,7 @@ const WEBHOOKS_MAX: usize = 8;
 /// Reads the whole file.
 pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<'_>) -> GatewayConfig {
     let mut config = GatewayConfig {
-        model_repository: repository_place(&mut root, folder, report),
+        model_repository: place(&mut root, "model_repository", folder, report),
         state_dir: path(&mut root, "state_dir", folder, report),
         routing: path(&mut root, "routing", folder, report),
         ..GatewayConfig::default()
@@ -58,6 +61,8 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
         put(&mut runtime.allow_old, section.take("allow_old").and_then(|item| item.flag(report)));
         put(&mut runtime.io_threads, count(&mut section, "io_threads", 0..=THREADS_MAX, report));
         put(&mut runtime.run_threads, count(&mut section, "run_threads", 0..=THREADS_MAX, report));
+        let is_shared = section.take("shared_sessions").and_then(|item| item.flag(report));
+        put(&mut runtime.has_sessions_apart, is_shared.map(|is_shared| !is_shared));
         section.finish(report);
     }
     if let Some(section) = root.take_section("limits", report) {
@@ -69,21 +74,20 @@ pub(super) fn gateway(mut root: Section<'_>, folder: &Path, report: &mut Report<
     if let Some(section) = root.take_section("bucket", report) {
         bucket(section, &mut config.bucket, report);
     }
+    if let Some(section) = root.take_section("store", report) {
+        store(section, folder, &mut config.store, report);
+    }
+    if let Some(section) = root.take_section("memory", report) {
+        memory(section, &mut config.memory, report);
+    }
     if let Some(section) = root.take_section("watch", report) {
         watch(section, &mut config.watch, report);
     }
     if let Some(section) = root.take_section("log", report) {
         log(section, &mut config.log, report);
     }
-    if let Some(mut section) = root.take_section("record", report) {
-        let record = &mut config.record;
-        put(&mut record.exposures, section.take("exposures").and_then(|item| item.flag(report)));
-        put(&mut record.outcomes, section.take("outcomes").and_then(|item| item.flag(report)));
-        let file_bytes = section.take("file_bytes").and_then(|item| item.count(1 << 16..=1 << 40, report));
-        put(&mut record.file_bytes, file_bytes);
-        let files = section.take("files").and_then(|item| item.count(0..=1_000, report));
-        put(&mut record.files, files.and_then(|files| u32::try_from(files).ok()));
-        section.finish(report);
+    if let Some(section) = root.take_section("record", report) {
+        record(section, &mut config.record, report);
     }
     if let Some(mut section) = root.take_section("webhook", report) {
         put(&mut config.webhook.urls, urls(&mut section, report));
@@ -146,9 +150,14 @@ fn log(mut section: Section<'_>, settings: &mut LogSettings, report: &mut Report
     section.finish(report);
 }
 
-/// The model repository. The address of a bucket starts nowhere but at itself.
-fn repository_place(section: &mut Section<'_>, folder: &Path, report: &mut Report<'_>) -> Option<PathBuf> {
-    let text = path_text(section, "model_repository", report)?;
+/// A folder or the address of a bucket, which starts nowhere but at itself.
+pub(super) fn place(
+    section: &mut Section<'_>,
+    key: &'static str,
+    folder: &Path,
+    report: &mut Report<'_>,
+) -> Option<PathBuf> {
+    let text = path_text(section, key, report)?;
     Some(if is_bucket(Path::new(text)) { PathBuf::from(text) } else { folder.join(text) })
 }
 
@@ -197,7 +206,7 @@ fn urls(section: &mut Section<'_>, report: &mut Report<'_>) -> Option<Vec<String
     Some(urls)
 }
 
-fn time(
+pub(super) fn time(
     section: &mut Section<'_>,
     key: &'static str,
     range: RangeInclusive<u64>,
@@ -206,7 +215,7 @@ fn time(
     number(section, key, range, report).map(Duration::from_millis)
 }
 
-fn count(
+pub(super) fn count(
     section: &mut Section<'_>,
     key: &'static str,
     range: RangeInclusive<u64>,

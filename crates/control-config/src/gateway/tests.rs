@@ -59,7 +59,7 @@ http.address = "0.0.0.0:9000"
 grpc.address = "0.0.0.0:9001"
 metrics.address = "localhost:0"
 admin = { address = "[::1]:9003", token_file = "token" }
-runtime = { library = "lib.so", allow_old = true, io_threads = 2, run_threads = 3 }
+runtime = { library = "lib.so", allow_old = true, io_threads = 2, run_threads = 3, shared_sessions = false }
 log = { format = "json", level = "debug", access = true }
 bucket = { poll_ms = 60, objects = 7, cache_bytes = 8 }
 watch = { poll_ms = 100, quiet_ms = 10, events = false }
@@ -81,6 +81,15 @@ models = 3
 versions_per_model = 4
 model_file_bytes = 5
 version_bytes = 6
+[memory]
+share_weights = false
+budget_mib = 10
+keep_warm = 2
+on_demand = true
+[store]
+path = "store"
+poll_ms = 70
+versions = 9
 "#;
     let ms = Duration::from_millis;
     let expected = GatewayConfig {
@@ -98,7 +107,13 @@ version_bytes = 6
         grpc: "0.0.0.0:9001".parse().unwrap(),
         metrics: "127.0.0.1:0".parse().unwrap(),
         admin: AdminSettings { address: "[::1]:9003".parse().unwrap(), token_file: Some("etc/token".into()) },
-        runtime: RuntimeSettings { library: Some("etc/lib.so".into()), allow_old: true, io_threads: 2, run_threads: 3 },
+        runtime: RuntimeSettings {
+            library: Some("etc/lib.so".into()),
+            allow_old: true,
+            io_threads: 2,
+            run_threads: 3,
+            has_sessions_apart: true,
+        },
         limits: EdgeLimits {
             body_bytes: 1,
             bodies_bytes: 2,
@@ -119,6 +134,8 @@ version_bytes = 6
             version_bytes: 6,
         },
         bucket: BucketSettings { poll: ms(60), objects: 7, cache_bytes: 8 },
+        store: StoreSettings { path: Some("etc/store".into()), poll: ms(70), versions: 9 },
+        memory: MemorySettings { share_weights: false, budget_mib: 10, keep_warm: 2, on_demand: true },
         watch: WatchOptions { poll: ms(100), quiet: ms(10), uses_events: false },
         log: LogSettings { format: LogFormat::Json, level: LogLevel::Debug, access: true },
         record: GatewayConfig::default().record,
@@ -257,4 +274,16 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_store_stands_in_for_a_model_repository() {
+    let store = |path: &str| StoreSettings { path: Some(path.into()), ..StoreSettings::default() };
+    let only = GatewayConfig { store: store("store"), ..GatewayConfig::default() };
+    assert_eq!(only.check(), [SettingError::StoreWithoutState]);
+    let only = GatewayConfig { state_dir: Some("state".into()), ..only };
+    assert_eq!(only.check(), []);
+    let bucket = GatewayConfig { store: store("s3://b/store"), ..GatewayConfig::default() };
+    assert_eq!(bucket.check(), [SettingError::BucketWithoutState]);
+    assert_eq!(GatewayConfig::default().check(), [SettingError::NoRepository]);
 }

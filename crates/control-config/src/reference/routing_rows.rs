@@ -5,6 +5,8 @@ use super::{Row, row};
 const MODEL: &str = "models.<name>";
 const ARMS: &str = "models.<name>.arms";
 const RULES: &str = "models.<name>.rules";
+const CAPTURE: &str = "models.<name>.capture";
+const BATCHING: &str = "models.<name>.batching";
 const WHEN: &str = "models.<name>.rules.when";
 const VERSIONS: &str = "models.<name>.versions.<version>";
 const GUARDRAIL: &str = "models.<name>.guardrail";
@@ -71,10 +73,26 @@ pub(super) const ROWS: &[Row] = &[
         "[]",
         "Outputs that may hold NaN or infinities; in any other these are faults of the version.",
     ),
+    row(
+        MODEL,
+        "batching",
+        "table, or false",
+        "",
+        "Requests of one version that wait at the same time are put together into one run. Default: as config.pbtxt declares with `dynamic_batching` and a `max_batch_size` of at least 2; `false` takes that away. See batching.md.",
+    ),
+    row(
+        MODEL,
+        "provider",
+        "cpu, cuda, tensorrt or openvino",
+        "\"cpu\"",
+        "What versions run on, from their next load on. A library without the provider refuses the load.",
+    ),
+    row(MODEL, "capture", "table", "", "Which requests are kept with their answers."),
     row(MODEL, "fallback", "true or false", "true", "A request whose arm failed is answered by stable."),
     row(MODEL, "retry_ratio", "0 to 1", "0.1", "The part of an arm's requests that may fall back, beyond the reserve."),
     row(MODEL, "retry_reserve", "0 to 1000000", "32", "Fallbacks that are always covered."),
     row(MODEL, "guardrail", "table", "", "How the versions under trial are judged."),
+    row(MODEL, "gates", "table", "", "What its versions have to pass before traffic."),
     row(
         MODEL,
         "policy",
@@ -106,6 +124,48 @@ pub(super) const ROWS: &[Row] = &[
         "What callers call the inputs of this version, as in `{ x = \"image\" }`. What is not named keeps the graph's name.",
     ),
     row(VERSIONS, "outputs", "table of callers' name = graph's name", "", "The same for the outputs."),
+    row(
+        BATCHING,
+        "max_size",
+        "2 to 65536",
+        "32",
+        "Most rows of one run. A `max_batch_size` of config.pbtxt bounds it.",
+    ),
+    row(
+        BATCHING,
+        "max_delay_us",
+        "0 to 10000000",
+        "0",
+        "The longest that a request is held back for others, in microseconds. Nobody is held back while no run of the version is under way, nor when nobody else is expected in time.",
+    ),
+    row(
+        BATCHING,
+        "preferred_sizes",
+        "list of up to 256 numbers of rows",
+        "[]",
+        "Numbers of rows that are taken as soon as they are there.",
+    ),
+    row(
+        BATCHING,
+        "tolerance",
+        "0 to 1",
+        "0.001",
+        "How far an output in a batch may lie from that of a run alone, as a part of the largest number of the output. Beyond it the rows depend on each other, and the version is not batched.",
+    ),
+    row(
+        CAPTURE,
+        "share",
+        "0 to 1",
+        "0",
+        "The share of answered requests that are kept with their answers in the state directory, drawn at random: what `switchrail replay` runs again.",
+    ),
+    row(
+        CAPTURE,
+        "redact",
+        "list of input or output names",
+        "[]",
+        "Inputs and outputs, by the names callers use, whose values are not kept. A capture without an input cannot be run again.",
+    ),
     row(RULES, "name", "text", "", "Its name in explanations. Default: `rule` and its position."),
     row(RULES, "when", "condition or list of up to 16", "", "The conditions; all of them must hold."),
     row(RULES, "use", "version or label", "", "Sends the request to one version."),

@@ -107,6 +107,8 @@ fn the_reference_holds_the_keys_that_are_read_and_no_others() {
                 "limits",
                 "repository",
                 "bucket",
+                "store",
+                "memory",
                 "watch",
                 "log",
                 "webhook",

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use base_serving::ModelLimits;
+use base_serving::{ModelLimits, Provider};
 
+use super::{batching, capture};
 use crate::Code;
 use crate::document::Report;
 use crate::reader::{Item, Section, put};
@@ -30,6 +31,10 @@ pub(super) fn read(section: &mut Section<'_>, limits: &mut ModelLimits, report: 
     put(&mut limits.queue_requests, count(section.take("queue_requests"), QUEUE_REQUESTS_MAX, report));
     put(&mut limits.batch_rows, count(section.take("batch_rows"), BATCH_ROWS_MAX, report));
     put(&mut limits.allow_non_finite, section.take("allow_non_finite").and_then(|item| outputs(&item, report)));
+    batching::read(section, &mut limits.batching, report);
+    let providers = Provider::ALL.map(|provider| (provider.as_str(), provider));
+    put(&mut limits.provider, section.take("provider").and_then(|item| item.one_of(&providers, report)));
+    capture::read(section, &mut limits.capture, report);
     put(&mut limits.has_fallback, section.take("fallback").and_then(|item| item.flag(report)));
     put(&mut limits.retry_ratio, section.take("retry_ratio").and_then(|item| item.number_in(0.0..=1.0, report)));
     let reserve = section.take("retry_reserve").and_then(|item| item.count(0..=RETRY_RESERVE_MAX, report));
@@ -39,7 +44,7 @@ pub(super) fn read(section: &mut Section<'_>, limits: &mut ModelLimits, report: 
 /// The bounds as keys and values, for comparisons and the reference.
 pub(crate) fn limit_rows(limits: &ModelLimits) -> Vec<(&'static str, String)> {
     let outputs: Vec<String> = limits.allow_non_finite.iter().map(|name| format!("{name:?}")).collect();
-    vec![
+    [
         ("deadline_ms", limits.deadline.as_millis().to_string()),
         ("run_timeout_ms", limits.run_timeout.as_millis().to_string()),
         ("queue_requests", limits.queue_requests.to_string()),
@@ -48,7 +53,12 @@ pub(crate) fn limit_rows(limits: &ModelLimits) -> Vec<(&'static str, String)> {
         ("fallback", limits.has_fallback.to_string()),
         ("retry_ratio", limits.retry_ratio.to_string()),
         ("retry_reserve", limits.retry_reserve.to_string()),
+        ("batching", batching::text(&limits.batching)),
+        ("provider", limits.provider.to_string()),
     ]
+    .into_iter()
+    .chain(capture::rows(limits.capture.as_deref()))
+    .collect()
 }
 
 fn time(item: Option<Item<'_>>, report: &mut Report<'_>) -> Option<Duration> {

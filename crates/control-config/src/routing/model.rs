@@ -5,7 +5,7 @@ use base_types::Version;
 
 use super::policies::{self, Policies};
 use super::versions::{Labels, labels, split, version};
-use super::{Defaults, ModelBlock, contracts, guardrail, limits, overlap, rules, sources};
+use super::{Defaults, ModelBlock, contracts, gates, guardrail, limits, overlap, rules, sources};
 use crate::Code;
 use crate::document::Report;
 use crate::reader::{Section, put};
@@ -27,6 +27,7 @@ pub(super) fn block(
         limits: defaults.limits.clone(),
         guardrail: defaults.guardrail.clone(),
         policy: None,
+        gates: defaults.gates.clone(),
         labels,
         contracts,
     };
@@ -36,6 +37,7 @@ pub(super) fn block(
     put(&mut block.sticky, sources::sticky(&mut section, report));
     limits::read(&mut section, &mut block.limits, report);
     guardrail::read(&mut section, &mut block.guardrail, report);
+    gates::read(&mut section, &mut block.gates, report);
     block.limits.is_windowed = guardrail::is_windowed(&block.guardrail);
     block.policy = policies::choice(&mut section, (policies, &block.guardrail), report);
     if block.policy.is_none() {

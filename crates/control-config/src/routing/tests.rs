@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use base_routing::{Condition, Target, Test};
+use base_serving::batching::BatchingRule;
 use base_types::{Phase, Stance};
 use control_rollout::{LatencyBound, Mode, OnSharedIncident};
 
@@ -25,6 +26,8 @@ deadline_ms = 2_000
 run_timeout_ms = 500
 queue_requests = 10
 batch_rows = 64
+batching = false
+provider = "cuda"
 allow_non_finite = ["logits"]
 fallback = false
 retry_ratio = 0.2
@@ -82,6 +85,9 @@ fn every_key_arrives_where_it_belongs() {
         queue_requests: 10,
         allow_non_finite: BTreeSet::from(["logits".into()]),
         batch_rows: 64,
+        batching: BatchingRule::Off,
+        provider: base_serving::Provider::Cuda,
+        capture: None,
         has_fallback: false,
         retry_ratio: 0.2,
         retry_reserve: 0,

@@ -2,8 +2,8 @@
 //! rollback. Under the writer's lock; what has to be told comes as effects.
 
 use base_types::{Change, ModelName, Rollout, Version};
-use control_rollout::OnFailure;
 use control_rollout::rollout::{Action, Event, Order, OrderKind, Trip, advance};
+use control_rollout::{Cause, OnFailure};
 
 use crate::effect::EndedRollout;
 use crate::rollout::live::Live;
@@ -17,8 +17,8 @@ pub(crate) enum Ended<'a> {
     Rule {
         /// Its name.
         rule: &'a str,
-        /// Its numbers in words.
-        text: &'a str,
+        /// Its numbers.
+        cause: &'a Cause,
     },
     /// A person wanted it.
     Order {
@@ -44,8 +44,8 @@ impl Core {
         let known = state.models.get(name).and_then(|m| m.live.as_ref()).map(|live| live.policy.clone());
         let policy = known.or_else(|| Live::of(rollout).map(|live| live.policy))?;
         let event = match ended {
-            Ended::Rule { rule, text } => {
-                let trip = Trip { rule: rule.into(), text: text.into(), on_failure: OnFailure::RollBack };
+            Ended::Rule { rule, cause } => {
+                let trip = Trip { rule: rule.into(), text: cause.to_string().into(), on_failure: OnFailure::RollBack };
                 Event::Tripped(trip)
             }
             Ended::Order { by, reason } => {

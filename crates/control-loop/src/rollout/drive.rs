@@ -9,6 +9,7 @@ use control_rollout::rollout::{Check, Event, advance};
 use tracing::warn;
 
 use crate::admissible::check_candidate;
+use crate::gate;
 use crate::order::{Refused, refuse};
 use crate::rollout::enact::By;
 use crate::rollout::facts::{counts, facts};
@@ -73,7 +74,9 @@ impl Core {
     /// Has the gate or the warm-up of the rollout's step answer, once the candidate is in memory.
     fn check(&self, state: &mut State, name: &ModelName, rollout: &Rollout) {
         let gate = match check_candidate(state, name, rollout.candidate, rollout.stable) {
-            Ok(()) => Check::Passed,
+            Ok(()) => {
+                gate::misgiving(state, name, rollout.candidate).map_or(Check::Passed, |text| Check::Failed(text.into()))
+            }
             Err(refused) if refused.code == "version_not_ready" => return,
             Err(refused) => Check::Failed(refused.message.into()),
         };

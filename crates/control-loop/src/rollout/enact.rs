@@ -2,21 +2,21 @@
 //!
 //! Toward risk (more traffic, a promotion, a release): durable first. Toward safety (out of traffic): in force first.
 
-use base_types::{Candidate, Change, ModelName, OPERATOR, Phase, Quarantine, Rollout, Selector, Stance, Version};
+use base_types::{Candidate, Change, ModelName, NextCandidate, OPERATOR, Phase, Quarantine, Rollout, Selector, Stance};
 use control_registry::journal::{Action as JournalAction, Entry};
 use control_rollout::rollout::{Action, Advanced, NotifyKind, OutCause};
 use serde_json::json;
 use tracing::{info, warn};
 
-use crate::effect::{Effect, RolledBack};
+use crate::effect::{Effect, RolledBack, Why};
 use crate::evidence::{self, Shown};
-use crate::judge::{describe, percent};
 use crate::operate::Plan;
 use crate::order::{Operation, Order, Refused, RolloutOrder, refuse};
 use crate::rollout::facts::counts;
 use crate::rollout::live::Counts;
 use crate::rollout::report;
 use crate::state::State;
+use crate::traffic::{Traffic, percent};
 use crate::turn::Core;
 
 /// On whose account a rollout changes.
@@ -111,7 +111,7 @@ impl Core {
             model: Some(name.clone()),
             version: Some(rollout.candidate),
             digest: Some(rollout.digest),
-            before: Some(describe(&state, name)),
+            before: Some(Traffic::of(&state, name).to_string()),
             after: Some(shares(rollout)),
             reason: Some(reason(by, &told(actions, rollout))),
             evidence_json: evidence.map(|e| e.to_string()),
@@ -136,7 +136,7 @@ impl Core {
         }
         let now = self.clock.unix_ms();
         let id = State::id(name, rollout.candidate);
-        let described = describe(&state, name);
+        let traffic = Traffic::of(&state, name);
         // A promotion that a restart cut short has no traffic, but a stance.
         let has_stance = state.stance(name).and_then(|s| s.candidate).is_some_and(|c| c.version == rollout.candidate);
         let had_traffic = has_stance || before.is_some_and(|before| before.share > 0.0);
@@ -159,7 +159,7 @@ impl Core {
         }
         let at = effects.len();
         self.publish_barred(&mut state, name, rollout.digest, &mut effects);
-        let after = describe(&state, name);
+        let after = Traffic::of(&state, name);
         let generation = state.generation;
         if had_traffic {
             let rolled_back = RolledBack {
@@ -167,9 +167,9 @@ impl Core {
                 digest: rollout.digest,
                 stable: rollout.stable,
                 cause: word,
-                reason: reason(by, &rollout.note),
+                reason: Why::Said(reason(by, &rollout.note)),
                 evidence: Shown::Written(evidence),
-                before: described,
+                before: traffic,
                 after,
                 generation,
                 changes,
@@ -184,8 +184,8 @@ impl Core {
                 version: Some(rollout.candidate),
                 digest: Some(rollout.digest),
                 generation: Some(base_types::Generation(generation)),
-                before: Some(described),
-                after: Some(after),
+                before: Some(traffic.to_string()),
+                after: Some(after.to_string()),
                 reason: Some(reason(by, &rollout.note)),
                 evidence_json: Some(evidence.to_string()),
                 changes,
@@ -209,7 +209,7 @@ impl Core {
                     }
                 }
                 Action::Notify { kind, text } => self.tell(name, rollout, kind, &text),
-                Action::StartNext(version) => self.start_next(name, version, actor),
+                Action::StartNext(next) => self.start_next(name, next, actor),
                 Action::Finish
                 | Action::SetTraffic { .. }
                 | Action::Promote { .. }
@@ -242,12 +242,13 @@ impl Core {
             "status": status, "step": rollout.step, "share": rollout.share, "reason": text }));
     }
 
-    fn start_next(&self, name: &ModelName, version: Version, actor: &str) {
+    fn start_next(&self, name: &ModelName, next: NextCandidate, actor: &str) {
+        let version = next.version;
         let order = Order {
             model: name.clone(),
             operation: Operation::Rollout(RolloutOrder::Start {
                 version: Selector::Version(version),
-                policy: None,
+                policy: next.policy.as_deref().map(str::to_owned),
                 is_forced: false,
             }),
             actor: actor.to_owned(),

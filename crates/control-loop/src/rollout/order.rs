@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use base_types::{Change, ModelName, Selector, VersionState};
+use base_types::{Change, ModelName, NextCandidate, Selector, VersionState};
 use control_config::policy_text;
 use control_registry::journal::{Action as JournalAction, Entry};
 use control_rollout::rollout::{Event, History, Order as Asked, OrderKind, Start, begin, may_start, skips_judgement};
@@ -72,20 +72,22 @@ impl Core {
         let version = resolve(&state, name, version)?;
         let stable = stable_of(&state, name)?;
         check_start(&state, name, (version, stable))?;
-        if state.rollout(name).is_some() {
-            drop(state);
-            let by =
-                By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutOrdered };
-            let message = self.take(name, &Event::NewCandidate { version }, &by)?;
-            return Ok(Done { message, generation: self.lock().generation, is_provisional: false });
-        }
-        let (policy_name, policy) = match policy {
+        let (policy_name, policy_in_force) = match policy {
             None => state.routing.policy(name),
             Some(named) => match state.routing.named_policy(named) {
                 Some(policy) => (named.into(), policy),
                 None => return refuse("policy_unknown", format!("there is no policy {named:?} in routing.toml")),
             },
         };
+        if state.rollout(name).is_some() {
+            drop(state);
+            let by =
+                By { actor: order.actor.clone(), reason: order.reason.clone(), action: JournalAction::RolloutOrdered };
+            let message =
+                self.take(name, &Event::NewCandidate(NextCandidate { version, policy: policy.map(Into::into) }), &by)?;
+            return Ok(Done { message, generation: self.lock().generation, is_provisional: false });
+        }
+        let policy = policy_in_force;
         let rollbacks = state.decisions.rollbacks.get(name).map(Vec::as_slice).unwrap_or_default();
         let history = History { rollbacks_unix_ms: rollbacks, is_under_way: false };
         let now = self.clock.unix_ms();

@@ -4,6 +4,7 @@
 use base_types::{ModelName, Rollout};
 use control_rollout::rollout::{StepView, describe, step_views};
 use control_rollout::{Policy, RuleEvidence};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::rollout::facts;
 use crate::state::State;
 
 /// A model's last rollout.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RolloutStatus {
     /// The model.
     pub model: String,
@@ -67,7 +68,7 @@ pub struct RolloutStatus {
 }
 
 /// One step.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct StepStatus {
     /// What it does, such as "weight 5 %".
     pub name: String,
@@ -76,20 +77,49 @@ pub struct StepStatus {
 }
 
 /// One rule against its threshold.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RuleStatus {
     /// Its name.
     pub rule: &'static str,
     /// Its counts in words.
     pub counts: String,
-    /// The statistic.
+    /// The statistic; null is less than any number.
+    #[schemars(with = "Option<f64>")]
     pub log_e: f64,
-    /// It convicts from here on.
+    /// It convicts from here on; null where nothing can.
+    #[schemars(with = "Option<f64>")]
     pub threshold: f64,
     /// Whether it convicts.
     pub tripped: bool,
     /// rollback, pause, alert or observe.
     pub on_failure: &'static str,
+}
+
+/// A rollout in one line of the status of everything.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct UnderWay {
+    /// Counts the rollouts of the model from 1.
+    pub number: u32,
+    /// The version that is brought into traffic.
+    pub candidate: u64,
+    /// The policy's name.
+    pub policy: String,
+    /// running, paused, held, awaiting_approval, baking and so on.
+    pub status: &'static str,
+    /// What it waits for, or why it stands still.
+    pub note: String,
+}
+
+/// The rollout of a model that is not over yet.
+pub(crate) fn under_way(state: &State, name: &ModelName) -> Option<UnderWay> {
+    let rollout = state.rollout(name)?;
+    Some(UnderWay {
+        number: rollout.number,
+        candidate: rollout.candidate.get(),
+        policy: rollout.policy.to_string(),
+        status: rollout.status.as_str(),
+        note: rollout.note.to_string(),
+    })
 }
 
 /// A model's last rollout, if it had one.
@@ -122,7 +152,7 @@ pub(crate) fn of(state: &State, name: &ModelName, now_unix_ms: u64) -> Option<Ro
         retries: rollout.retries,
         actor: rollout.actor.to_string(),
         note: rollout.note.to_string(),
-        next: rollout.next.map(|version| version.get()),
+        next: rollout.next.as_ref().map(|next| next.version.get()),
         waits_for: waiting.as_ref().map(|waiting| waiting.text.clone()),
         step_left_ms: waiting.as_ref().and_then(|waiting| waiting.step_left_ms),
         whole_left_ms: waiting.as_ref().and_then(|waiting| waiting.whole_left_ms),

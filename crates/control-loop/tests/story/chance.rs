@@ -27,7 +27,7 @@ fn check(world: &World, had_route: &mut bool) {
 }
 
 /// Does something. Says whether the process lives on.
-fn step(world: &mut World, random: &mut fastrand::Rng) -> bool {
+pub fn step(world: &mut World, random: &mut fastrand::Rng) -> bool {
     let n = random.u64(1..=N_VERSIONS);
     match random.u8(0..14) {
         0 => world.publish(n),

@@ -10,7 +10,9 @@
 
 mod chance;
 mod memory;
+mod past;
 mod rollout;
+mod store;
 mod world;
 
 use std::time::Duration;

@@ -305,3 +305,38 @@ fn rolling_back_while_the_candidate_has_no_traffic_says_that_stable_was_not_left
     assert!(done.message.contains("stable was not left"), "{}", done.message);
     assert_eq!((world.seen().status, world.stable()), ("aborted", Some(1)));
 }
+
+#[test]
+fn a_candidate_that_waits_is_rolled_out_by_the_policy_it_was_ordered_with() {
+    let mut world = World::new();
+    let policies = r#"
+[policies.patient]
+steps = [{ weight = 0.25, min = "1h" }, { promote = true, bake = "1s" }]
+on_new_candidate = "queue"
+[policies.other]
+steps = [{ weight = 0.125, min = "1h" }, { promote = true, bake = "1s" }]
+[defaults]
+policy = "patient"
+"#;
+    std::fs::write(world.routing_path(), policies).unwrap();
+    world.publish(1);
+    world.start();
+    for n in [2, 3] {
+        world.publish(n);
+        world.wait_ready(n);
+    }
+    world.begin(2).unwrap();
+    world.wait_share(0.25);
+    let ask = |policy: &str| RolloutOrder::Start {
+        version: Selector::Version(version(3)),
+        policy: Some(policy.to_owned()),
+        is_forced: false,
+    };
+    assert_eq!(world.rollout(ask("no-such")).unwrap_err().code, "policy_unknown");
+    world.rollout(ask("other")).unwrap();
+    assert_eq!(world.seen().next, Some(3));
+    world.rollout(RolloutOrder::Abort { is_quarantined: false }).unwrap();
+    world.wait_share(0.125);
+    let seen = world.seen();
+    assert_eq!((seen.candidate, seen.policy.as_str()), (3, "other"));
+}

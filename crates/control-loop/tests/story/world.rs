@@ -15,12 +15,16 @@ use base_serving::{
 };
 use base_types::{Clock, Digest, FaultKind, ModelName, Outcome, OutcomeClass, Reason, Selector, SystemClock, Version};
 use control_config::WatchOptions;
-use control_loop::{Connections, Control, ControlError, Done, Loader, Operation, Order, Refused, Settings, view};
+use control_loop::{
+    Connections, Control, ControlError, Done, Loader, MemoryBounds, Operation, Order, Refused, Settings, view,
+};
 use control_registry::journal::{HistoryQuery, Journal, Row};
 use control_registry::repository::ScanOptions;
 use testkit::fake::{FakeLane, FakeRunner, report};
 use testkit::onnx;
 use testkit::repository::Repository;
+
+use crate::store;
 
 pub const MODEL: &str = "m";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,6 +67,9 @@ pub struct World {
     pub confirm_after: Duration,
     pub crashed: BTreeMap<Digest, u64>,
     n_crashes: u32,
+    /// With a store, of which so many versions are loaded unasked.
+    pub store: Option<usize>,
+    pub has_repository: bool,
 }
 
 pub fn version(n: u64) -> Version {
@@ -87,11 +94,17 @@ impl World {
             confirm_after: Duration::from_secs(3600),
             crashed: BTreeMap::new(),
             n_crashes: 0,
+            store: None,
+            has_repository: true,
         }
     }
 
     pub fn routing_path(&self) -> PathBuf {
         self.folder.path().join("routing.toml")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub fn publish(&self, n: u64) {
@@ -107,7 +120,9 @@ impl World {
 
     pub fn try_start(&mut self) -> Result<(), ControlError> {
         let settings = Settings {
-            repository: self.repository.root().to_owned(),
+            repository: self.has_repository.then(|| self.repository.root().to_owned()),
+            store: self.store.map(|versions| store::source(self.folder.path(), versions)),
+            memory: MemoryBounds::default(),
             scan: ScanOptions { settle_ms: 0, ..ScanOptions::default() },
             look_every: Duration::from_millis(10),
             routing: Some(self.routing_path()).filter(|p| p.exists()),

@@ -2,7 +2,8 @@
 //! must stay readable for every later release.
 
 use base_types::{
-    Candidate, Change, Digest, Generation, ModelName, Phase, Quarantine, Residence, Stance, Version, VersionId,
+    Candidate, Change, Digest, Gate, GateOverride, Generation, ModelName, Phase, Quarantine, Residence, Stance,
+    Version, VersionId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +79,14 @@ enum StoredChange {
         model: String,
         rollout: Box<rollout::StoredRollout>,
     },
+    GateOverridden {
+        model: String,
+        digest: String,
+        gate: String,
+        actor: String,
+        reason: String,
+        since_unix_ms: u64,
+    },
     Thawed {
         model: String,
     },
@@ -140,6 +149,17 @@ pub(super) fn decode(row: Encoded) -> Result<Entry, String> {
     })
 }
 
+/// Changes as JSON.
+pub(super) fn changes_json<'a>(changes: impl IntoIterator<Item = &'a Change>) -> serde_json::Result<String> {
+    serde_json::to_string(&changes.into_iter().map(store).collect::<Vec<_>>())
+}
+
+/// Changes back from JSON.
+pub(super) fn changes(json: &str) -> Result<Vec<Change>, String> {
+    let stored: Vec<StoredChange> = serde_json::from_str(json).map_err(|error| format!("is unreadable ({error})"))?;
+    stored.into_iter().map(restore).collect()
+}
+
 fn store(change: &Change) -> StoredChange {
     match change {
         Change::Registered { id, digest } => StoredChange::Registered {
@@ -172,6 +192,14 @@ fn store(change: &Change) -> StoredChange {
             model: model.to_string(),
             version: version.map(Version::get),
             residence: residence.as_str().to_owned(),
+        },
+        Change::GateOverridden { model, digest, by } => StoredChange::GateOverridden {
+            model: model.to_string(),
+            digest: digest.to_string(),
+            gate: by.gate.as_str().to_owned(),
+            actor: by.actor.clone(),
+            reason: by.reason.clone(),
+            since_unix_ms: by.since_unix_ms,
         },
         Change::Thawed { model } => StoredChange::Thawed { model: model.to_string() },
         Change::Rollout { model, rollout } => {
@@ -212,6 +240,11 @@ fn restore(stored: StoredChange) -> Result<Change, String> {
             residence: Residence::parse(&residence)
                 .ok_or_else(|| format!("has the unknown residence {residence:?}"))?,
         },
+        StoredChange::GateOverridden { model: name, digest: text, gate, actor, reason, since_unix_ms } => {
+            let gate = Gate::parse(&gate).ok_or_else(|| format!("has the unknown gate {gate:?}"))?;
+            let by = GateOverride { gate, actor, reason, since_unix_ms };
+            Change::GateOverridden { model: model(&name)?, digest: digest(&text)?, by }
+        }
         StoredChange::Thawed { model: name } => Change::Thawed { model: model(&name)? },
         StoredChange::Rollout { model: name, rollout } => {
             Change::Rollout { model: model(&name)?, rollout: Box::new(rollout::restore(*rollout)?) }

@@ -39,6 +39,12 @@ actions! {
     Loaded = "loaded",
     /// A version could not be loaded.
     LoadRefused = "load_refused",
+    /// A version passed its gates.
+    Gated = "gated",
+    /// A version failed a gate.
+    GateFailed = "gate_failed",
+    /// A person overrode a failed gate.
+    GateOverridden = "gate_overridden",
     /// A version was taken out of memory.
     Unloaded = "unloaded",
     /// A caller asked for a model or version to be in memory.
@@ -89,6 +95,10 @@ actions! {
     ExperimentEnded = "experiment_ended",
     /// The shares of an experiment's arms were moved by what came back.
     ExperimentReallocated = "experiment_reallocated",
+    /// What is served of a model came to be another: the table in force from then on is the evidence.
+    Published = "published",
+    /// The split of a model was brought back as it was at an earlier time.
+    Restored = "restored",
 }
 
 impl Action {

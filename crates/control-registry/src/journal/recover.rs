@@ -1,17 +1,19 @@
-//! Reads the whole journal at start: verifies the chain row by row and folds the changes into the decisions.
+//! Reads the journal at start: verifies the chain row by row, from what was folded and kept on, and folds the changes into
+//! the decisions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use base_types::{Decisions, Generation};
+use base_types::Generation;
 use rusqlite::{Connection, ErrorCode};
 
-use super::chain::{hex, row_hash};
-use super::schema::{COLUMNS, StoredRow, Texts, read_row};
-use super::{Head, JournalError, Recovered, codec};
+use super::chain::hex;
+use super::fold::Fold;
+use super::schema::{COLUMNS, Texts, read_row};
+use super::{JournalError, Recovered};
 
 /// Verifies and folds; the trials are filled in by the caller.
-pub(super) fn recover(connection: &Connection, path: &Path) -> Result<(Head, Recovered), JournalError> {
+pub(super) fn recover(connection: &Connection, path: &Path) -> Result<(Fold, Recovered), JournalError> {
     let fold = fold_rows(connection, path)?;
     let state = State::read(connection, path)?;
     // The head is written in the same transaction as the rows, so it shows rows cut off the end.
@@ -21,9 +23,10 @@ pub(super) fn recover(connection: &Connection, path: &Path) -> Result<(Head, Rec
         return Err(JournalError::Broken { path: path.to_owned(), what });
     }
     let recovered = Recovered {
-        decisions: fold.decisions,
+        decisions: fold.decisions.clone(),
         generation_floor: Generation(state.number("generation_floor").max(fold.generation_max)),
         boots: state.number("boots") + 1,
+        last_seen_unix_ms: state.text("last_seen_unix_ms").and_then(|text| text.parse().ok()),
         clean_shutdown: state.text("clean_shutdown").is_none_or(|value| value == "1"),
         accepted_routing: state.text("accepted_routing").map(str::to_owned),
         checkpoints: read_checkpoints(connection)?,
@@ -31,7 +34,7 @@ pub(super) fn recover(connection: &Connection, path: &Path) -> Result<(Head, Rec
         pending_quarantines: Vec::new(),
         interrupted_loads: Vec::new(),
     };
-    Ok((fold.head, recovered))
+    Ok((fold, recovered))
 }
 
 /// Says which journal it is when SQLite finds the file damaged.
@@ -47,10 +50,12 @@ pub(super) fn name_damage(path: &Path, error: JournalError) -> JournalError {
     }
 }
 
+/// Begins with what is kept, where that is whole and stands on the row it names: rows before it were read by an earlier
+/// start, and are read again by an audit.
 fn fold_rows(connection: &Connection, path: &Path) -> Result<Fold, JournalError> {
-    let mut fold = Fold::default();
-    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM journal ORDER BY seq"))?;
-    let mut rows = statement.query([])?;
+    let mut fold = Fold::kept(connection)?.unwrap_or_default();
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM journal WHERE seq > ?1 ORDER BY seq"))?;
+    let mut rows = statement.query([fold.head.seq as i64])?;
     while let Some(row) = rows.next()? {
         let seq = fold.head.seq + 1;
         // A column of another type than was written is an altered row too.
@@ -90,33 +95,5 @@ impl State {
 
     fn number(&self, key: &str) -> u64 {
         self.text(key).and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-}
-
-#[derive(Default)]
-struct Fold {
-    head: Head,
-    decisions: Decisions,
-    generation_max: u64,
-}
-
-impl Fold {
-    fn row(&mut self, row: StoredRow) -> Result<(), String> {
-        let seq = self.head.seq + 1;
-        if u64::try_from(row.seq).ok() != Some(seq) {
-            return Err("is missing".to_owned());
-        }
-        if row.previous_hash != self.head.hash {
-            return Err("does not follow the row before it".to_owned());
-        }
-        let hash = row_hash(&self.head.hash, seq, &row.columns);
-        if row.hash != hash {
-            return Err("does not have the hash it was written with".to_owned());
-        }
-        let entry = codec::decode(row.columns)?;
-        entry.changes.iter().for_each(|change| self.decisions.apply(change));
-        self.generation_max = self.generation_max.max(entry.generation.map_or(0, |generation| generation.0));
-        self.head = Head { seq, hash };
-        Ok(())
     }
 }

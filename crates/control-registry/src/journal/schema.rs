@@ -6,14 +6,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::chain::{row_hash, text_sum};
 use super::codec::Encoded;
-use super::{Head, JournalError};
+use super::{Head, JournalError, blocks};
 
 /// Raised when the tables change; older releases then refuse the file.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 /// How long a write waits for a reader of the command line that is just copying the log.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -42,6 +42,17 @@ CREATE TRIGGER journal_no_delete BEFORE DELETE ON journal
 BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END;
 CREATE TABLE state (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum BLOB NOT NULL) STRICT;
 CREATE TABLE checkpoint (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum BLOB NOT NULL) STRICT;
+";
+
+/// What format 2 has beside that of 1: the rows are found by action and version, and by time; sums of versions; a copy of
+/// what the rows fold to.
+const TABLES_2: &str = "
+CREATE INDEX journal_action ON journal (action, seq);
+CREATE INDEX journal_model_action ON journal (model, action, seq);
+CREATE INDEX journal_version ON journal (model, version, seq);
+CREATE TABLE block (number INTEGER PRIMARY KEY, at_min INTEGER NOT NULL, at_max INTEGER NOT NULL) STRICT;
+CREATE TABLE performance (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum BLOB NOT NULL) STRICT;
+CREATE TABLE fold (key TEXT PRIMARY KEY, value TEXT NOT NULL, sum BLOB NOT NULL) STRICT;
 ";
 
 /// The columns in the order of [`read_row`].
@@ -73,9 +84,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, JournalError> {
     // The log is copied by hand, see `Journal::copy_log`.
     connection.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     check_format(&connection, path)?;
-    if format(&connection)? == 0 {
+    let found = format(&connection)?;
+    if found < FORMAT {
         let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
+        if found == 0 {
+            transaction.execute_batch(TABLES)?;
+        }
+        transaction.execute_batch(TABLES_2)?;
+        transaction.execute_batch(blocks::FILL)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction.commit()?;
     }
@@ -117,6 +133,7 @@ pub(super) fn insert(connection: &Connection, head: Head, row: &Encoded) -> rusq
         head.hash,
         hash,
     ])?;
+    blocks::note(connection, i64::try_from(seq).unwrap_or(i64::MAX), row.at_unix_ms)?;
     Ok(Head { seq, hash })
 }
 
@@ -140,12 +157,16 @@ pub(super) fn read_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredRow> {
 }
 
 /// A table of texts by key. Each text is stored with its sum, because the chain does not cover these tables.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Texts {
     /// Single facts about the journal.
     State,
     /// Evidence, overwritten again and again.
     Checkpoints,
+    /// How versions did.
+    Performance,
+    /// What the rows fold to.
+    Folds,
 }
 
 /// A text with its key; `None` when it does not have the sum it was written with.
@@ -156,19 +177,50 @@ impl Texts {
         match self {
             Self::State => "state",
             Self::Checkpoints => "checkpoint",
+            Self::Performance => "performance",
+            Self::Folds => "fold",
+        }
+    }
+
+    /// Every table of texts.
+    pub(super) const ALL: [Self; 4] = [Self::State, Self::Checkpoints, Self::Performance, Self::Folds];
+
+    /// What its texts are called where one of them is damaged.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::State => "the entry",
+            Self::Checkpoints => "the evidence",
+            Self::Performance => "the performance of",
+            Self::Folds => "the copy of what the rows fold to,",
         }
     }
 
     /// Every text, in order of the keys.
     pub(super) fn read(self, connection: &Connection) -> rusqlite::Result<Vec<StoredText>> {
+        if !has_table(connection, self.table())? {
+            return Ok(Vec::new());
+        }
         let sql = format!("SELECT key, value, sum FROM {} ORDER BY key", self.table());
         let mut statement = connection.prepare(&sql)?;
-        let rows = statement.query_map([], |row| {
-            let (key, value, sum): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let is_intact = sum == text_sum(&key, &value);
-            Ok((key, is_intact.then_some(value)))
-        })?;
-        rows.collect()
+        statement.query_map([], read_text)?.collect()
+    }
+
+    /// The texts whose keys lie from `first` to before `last`.
+    pub(super) fn between(self, connection: &Connection, first: &str, last: &str) -> rusqlite::Result<Vec<StoredText>> {
+        if !has_table(connection, self.table())? {
+            return Ok(Vec::new());
+        }
+        let sql = format!("SELECT key, value, sum FROM {} WHERE key >= ?1 AND key < ?2 ORDER BY key", self.table());
+        let mut statement = connection.prepare_cached(&sql)?;
+        statement.query_map(params![first, last], read_text)?.collect()
+    }
+
+    /// The text under a key, if it is there and whole.
+    pub(super) fn one(self, connection: &Connection, key: &str) -> rusqlite::Result<Option<String>> {
+        let sql = format!("SELECT key, value, sum FROM {} WHERE key = ?1", self.table());
+        let mut statement = connection.prepare_cached(&sql)?;
+        let found = statement.query_row(params![key], read_text).optional()?;
+        Ok(found.and_then(|(_, value)| value))
     }
 
     /// Stores a text over the one under its key.
@@ -184,6 +236,18 @@ impl Texts {
         connection.prepare_cached(&sql)?.execute(params![key])?;
         Ok(())
     }
+}
+
+fn read_text(row: &rusqlite::Row<'_>) -> rusqlite::Result<StoredText> {
+    let (key, value, sum): (String, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
+    let is_intact = sum == text_sum(&key, &value);
+    Ok((key, is_intact.then_some(value)))
+}
+
+/// Whether a table is there: a journal of an older format is read as it is until the gateway opens it.
+pub(super) fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?;
+    statement.exists(params![name])
 }
 
 fn format(connection: &Connection) -> rusqlite::Result<i64> {

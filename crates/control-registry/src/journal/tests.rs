@@ -88,6 +88,7 @@ fn a_fresh_state_directory_is_empty_and_clean() {
         decisions: Decisions::default(),
         generation_floor: Generation(0),
         boots: 1,
+        last_seen_unix_ms: None,
         clean_shutdown: true,
         accepted_routing: None,
         checkpoints: Vec::new(),

@@ -38,6 +38,11 @@ pub(super) struct LeftOver {
 }
 
 impl Trials {
+    /// The state directory these are the markers of.
+    pub fn state_dir(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     pub(super) fn open(state_dir: &Path) -> Result<Self, JournalError> {
         let folder = state_dir.join("trials");
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);

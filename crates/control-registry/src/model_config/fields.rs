@@ -32,6 +32,10 @@ pub(super) fn read(message: &[Field], model: &ModelName) -> Result<ModelConfig, 
         }
     }
     let rows_max = config.max_batch_size.unwrap_or(1);
+    if config.batching.is_some() && rows_max < 2 {
+        let text = "config.pbtxt: dynamic_batching is not used without a max_batch_size of at least 2: each request runs by itself";
+        config.warnings.push(text.to_owned());
+    }
     if let Some(sample) = config.warmups.iter().find(|sample| sample.batch_size as u64 > rows_max) {
         let (name, rows) = (&sample.name, sample.batch_size);
         let text =

@@ -35,7 +35,7 @@ pub(super) fn parameter(config: &mut ModelConfig, field: &Field) -> Result<(), R
     Ok(())
 }
 
-/// Requests are not put together yet: what is asked for is kept, and that is said.
+/// How requests are to be put together. What is asked for beyond sizes and delay changes no answer.
 pub(super) fn batching(config: &mut ModelConfig, field: &Field) -> Result<(), Refusal> {
     let mut batching = Batching::default();
     for inner in fields(field)? {
@@ -52,10 +52,6 @@ pub(super) fn batching(config: &mut ModelConfig, field: &Field) -> Result<(), Re
         return Err(mismatch(field, &format!("has more than {SIZES_MAX} preferred batch sizes")));
     }
     config.batching = Some(batching);
-    config.warnings.push(format!(
-        "config.pbtxt line {}: dynamic_batching is not used yet: each request runs by itself, and queue_requests of routing.toml bounds the queue",
-        field.line
-    ));
     Ok(())
 }
 

@@ -47,7 +47,8 @@ fn a_typical_file_is_read() {
     assert_eq!(config.inputs[1].line, 8);
     assert_eq!(config.outputs[0].dims, [Some(3), None]);
     assert_eq!(config.version_policy, Some(VersionPolicy::Latest(2)));
-    let warned = ["instance_group", "dynamic_batching", "parameters"];
+    assert!(config.batching.is_some(), "a batch axis is there: batching is honoured and not warned of");
+    let warned = ["instance_group", "parameters"];
     assert_eq!(config.warnings.len(), warned.len(), "{:?}", config.warnings);
     for (warning, name) in config.warnings.iter().zip(warned) {
         assert!(warning.contains(name), "{warning}");
@@ -239,8 +240,19 @@ response_cache { enable: false }
     assert_eq!(config.instances, Some(3));
     assert_eq!(config.parameters["note"], "by hand");
     let told = |word: &str| config.warnings.iter().filter(|warning| warning.contains(word)).count();
-    assert_eq!([told("dynamic_batching is not used yet"), told("instance_group"), told("parameters")], [1, 2, 2]);
+    assert_eq!([told("dynamic_batching"), told("instance_group"), told("parameters")], [0, 2, 2]);
     assert_eq!(told("optimization"), 1, "{:?}", config.warnings);
+}
+
+#[test]
+fn batching_without_a_batch_axis_is_told_to_be_idle() {
+    for text in
+        ["dynamic_batching { }", "max_batch_size: 1 dynamic_batching { }", "dynamic_batching { } max_batch_size: 0"]
+    {
+        let config = parse(text).unwrap();
+        assert_eq!(config.warnings.len(), 1, "{text}");
+        assert!(config.warnings[0].contains("max_batch_size of at least 2"), "{:?}", config.warnings);
+    }
 }
 
 #[test]

@@ -42,6 +42,11 @@ impl Stamp {
         self.folders.iter().chain(files).all(|stamp| stamp.times.is_settled(now_unix_ms, settle_ms))
     }
 
+    /// The sizes of all files, summed up.
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|(_, stamp)| stamp.bytes).sum()
+    }
+
     /// The name of the model file, if the folder may be read as a version.
     pub(super) fn check(&self, limits: &Limits) -> Result<&str, Refusal> {
         let onnx = |name: &str| name.ends_with(".onnx") && !name.starts_with('.');

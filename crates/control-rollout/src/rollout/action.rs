@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use base_types::{Rollout, Version};
+use base_types::{NextCandidate, Rollout, Version};
 
 /// What follows from one event.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ pub enum Action {
     /// The rollout is over, and its report is due.
     Finish,
     /// The candidate that waited is to begin, if history allows.
-    StartNext(Version),
+    StartNext(NextCandidate),
 }
 
 /// Why a candidate goes out of traffic.

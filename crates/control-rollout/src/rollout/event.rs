@@ -1,6 +1,6 @@
 //! What can happen to a rollout.
 
-use base_types::Version;
+use base_types::{NextCandidate, Version};
 
 use crate::policy::OnFailure;
 use crate::rollout::Facts;
@@ -40,10 +40,7 @@ pub enum Event {
     /// The process has started again, and this rollout is as the journal has it. Comes before anything else does.
     Restarted,
     /// Another candidate of the same model is to be rolled out.
-    NewCandidate {
-        /// Which.
-        version: Version,
-    },
+    NewCandidate(NextCandidate),
     /// The candidate was rolled back by someone else: another replica, or the command `rollback`.
     RolledBackElsewhere {
         /// By whom and why.

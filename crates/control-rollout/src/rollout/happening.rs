@@ -1,6 +1,6 @@
 //! What rules, restarts and other versions do to a rollout.
 
-use base_types::{NOTED_MAX, RolloutStatus, Standstill, Version};
+use base_types::{NOTED_MAX, NextCandidate, RolloutStatus, Standstill, Version};
 
 use crate::plan::OnNewCandidate;
 use crate::policy::OnFailure;
@@ -110,11 +110,12 @@ pub(super) fn on_rolled_back_elsewhere(shift: &mut Shift<'_>, text: &str) {
 }
 
 /// Decides what becomes of another candidate.
-pub(super) fn on_new_candidate(shift: &mut Shift<'_>, version: Version) -> Result<(), Refusal> {
+pub(super) fn on_new_candidate(shift: &mut Shift<'_>, newcomer: &NextCandidate) -> Result<(), Refusal> {
     if shift.rollout.status.is_over() {
-        shift.act(Action::StartNext(version));
+        shift.act(Action::StartNext(newcomer.clone()));
         return Ok(());
     }
+    let version = newcomer.version;
     let candidate = shift.rollout.candidate;
     if version == candidate {
         let text = format!("version {version} is being rolled out already");
@@ -128,13 +129,13 @@ pub(super) fn on_new_candidate(shift: &mut Shift<'_>, version: Version) -> Resul
             Err(Refusal::new(RefusalCode::IsUnderWay, text))
         }
         OnNewCandidate::Replace if !has_all_traffic => {
-            shift.rollout.next = Some(version);
+            shift.rollout.next = Some(newcomer.clone());
             shift.take_out(RolloutStatus::Replaced, OutCause::Replaced(version), false);
             Ok(())
         }
         OnNewCandidate::Queue | OnNewCandidate::Replace => {
-            if shift.rollout.next != Some(version) {
-                shift.rollout.next = Some(version);
+            if shift.rollout.next.as_ref() != Some(newcomer) {
+                shift.rollout.next = Some(newcomer.clone());
                 let text: Box<str> = format!("version {version} is next when version {candidate} is through").into();
                 shift.act(Action::Notify { kind: NotifyKind::Queued, text });
             }

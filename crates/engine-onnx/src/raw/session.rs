@@ -14,6 +14,7 @@ use ort::sys::{
 };
 use ort::sys::{OrtKeyValuePairs, OrtStatusPtr, OrtTensorTypeAndShapeInfo, OrtTypeInfo};
 
+use super::lent::Lent;
 use super::names::Selection;
 use super::value::{CpuMemory, ElementCode, Value};
 use super::{Message, Names, RunOptions, api, check};
@@ -34,6 +35,8 @@ pub(crate) struct Session {
     session: NonNull<OrtSession>,
     arena: NonNull<OrtAllocator>,
     memory: CpuMemory,
+    /// What the session reads from without owning it. Let go of after the session, as fields are after `drop`.
+    lent: Option<Lent>,
 }
 
 // SAFETY: the objects have no ties to the thread that made them.
@@ -75,21 +78,36 @@ impl Session {
         let options = SessionOptions::new()?;
         options.configure()?;
         options.add_external(external)?;
+        Self::open(environment, model, &options, None)
+    }
+
+    /// Makes a session as the options say, with what is lent to it.
+    pub(super) fn open(
+        environment: &Environment,
+        model: &[u8],
+        options: &SessionOptions,
+        lent: Option<Lent>,
+    ) -> Result<Self, Message> {
         let mut session = ptr::null_mut();
-        // SAFETY: environment, options and bytes live through the call, which copies what it keeps.
+        let (start, options) = (model.as_ptr().cast(), options.0.as_ptr());
+        // SAFETY: environment, options and bytes live through the call, which copies what it keeps. What is lent outlives
+        // the session: it is let go of after it.
         check(unsafe {
-            let model_start = model.as_ptr().cast();
-            (api().CreateSessionFromArray)(
-                environment.ptr(),
-                model_start,
-                model.len(),
-                options.0.as_ptr(),
-                &mut session,
-            )
+            match &lent {
+                None => (api().CreateSessionFromArray)(environment.ptr(), start, model.len(), options, &mut session),
+                Some(lent) => (api().CreateSessionFromArrayWithPrepackedWeightsContainer)(
+                    environment.ptr(),
+                    start,
+                    model.len(),
+                    options,
+                    lent.packed(),
+                    &mut session,
+                ),
+            }
         })?;
         let session = NonNull::new(session).ok_or("no session")?;
         match Self::arena_of(session) {
-            Ok((arena, memory)) => Ok(Self { session, arena, memory }),
+            Ok((arena, memory)) => Ok(Self { session, arena, memory, lent }),
             Err(message) => {
                 // SAFETY: ours, and known to nobody else.
                 unsafe { (api().ReleaseSession)(session.as_ptr()) };
@@ -182,6 +200,11 @@ impl Session {
         owned.map_err(|_| "a name is not UTF-8".to_owned())
     }
 
+    /// This session's share of the weights it has in common with others.
+    pub(crate) fn shared_bytes(&self) -> u64 {
+        self.lent.as_ref().map_or(0, Lent::share_bytes)
+    }
+
     /// What the session holds: weights, prepacked weights and the memory of runs.
     pub(crate) fn arena_stats(&self) -> Result<ArenaStats, Message> {
         let mut pairs = ptr::null_mut();
@@ -208,10 +231,10 @@ type NameFn = unsafe extern "system" fn(*const OrtSession, usize, *mut OrtAlloca
 type TypeInfoFn = unsafe extern "system" fn(*const OrtSession, usize, *mut *mut OrtTypeInfo) -> OrtStatusPtr;
 
 /// How a session is to be made.
-struct SessionOptions(NonNull<OrtSessionOptions>);
+pub(super) struct SessionOptions(pub(super) NonNull<OrtSessionOptions>);
 
 impl SessionOptions {
-    fn new() -> Result<Self, Message> {
+    pub(super) fn new() -> Result<Self, Message> {
         let mut options = ptr::null_mut();
         // SAFETY: writes a pointer to a new object, which we own.
         check(unsafe { (api().CreateSessionOptions)(&mut options) })?;
@@ -219,7 +242,7 @@ impl SessionOptions {
     }
 
     /// CPU provider alone (no other is added), its arena on, one thread, no spinning.
-    fn configure(&self) -> Result<(), Message> {
+    pub(super) fn configure(&self) -> Result<(), Message> {
         let options = self.0.as_ptr();
         // SAFETY: these set plain values in an object that is ours.
         unsafe {
@@ -236,7 +259,7 @@ impl SessionOptions {
     }
 
     /// Gives the content of external data files; it is read while the session is made.
-    fn add_external(&self, files: &[(CString, &[u8])]) -> Result<(), Message> {
+    pub(super) fn add_external(&self, files: &[(CString, &[u8])]) -> Result<(), Message> {
         for (name, content) in files {
             let (name, start, n_bytes) = (name.as_ptr(), content.as_ptr().cast_mut().cast(), content.len());
             // SAFETY: one name, one buffer, one size. The runtime keeps the pointer to the buffer, only reads it, and is

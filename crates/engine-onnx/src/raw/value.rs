@@ -172,7 +172,7 @@ impl<'a> Value<'a> {
         Ok(Self { ptr, data: PhantomData })
     }
 
-    fn as_ptr(&self) -> *const OrtValue {
+    pub(super) fn as_ptr(&self) -> *const OrtValue {
         self.ptr.as_ptr()
     }
 

@@ -6,6 +6,7 @@ mod contracts;
 mod derived;
 mod faults;
 mod models;
+mod providers;
 mod support;
 mod termination;
 mod types;

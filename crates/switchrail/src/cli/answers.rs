@@ -15,6 +15,17 @@ pub(super) struct Status {
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
     pub(super) problems: Vec<Problem>,
+    #[serde(default)]
+    pub(super) source: Option<Source>,
+}
+
+/// The commit that routing.toml is of.
+#[derive(Debug, Deserialize)]
+pub(super) struct Source {
+    pub(super) short: String,
+    pub(super) branch: Option<String>,
+    pub(super) dirty: bool,
+    pub(super) remote: Option<String>,
 }
 
 /// A remark on a file.
@@ -36,7 +47,18 @@ pub(super) struct Model {
     pub(super) phase: String,
     pub(super) versions: Vec<Version>,
     pub(super) trials: Vec<Trial>,
+    pub(super) rollout: Option<UnderWay>,
     pub(super) notices: Vec<String>,
+}
+
+/// A rollout, where everything is shown.
+#[derive(Debug, Deserialize)]
+pub(super) struct UnderWay {
+    pub(super) number: u32,
+    pub(super) candidate: u64,
+    pub(super) policy: String,
+    pub(super) status: String,
+    pub(super) note: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +71,34 @@ pub(super) struct Version {
     pub(super) share_actual: Option<f64>,
     pub(super) load_seconds: Option<f64>,
     pub(super) memory_bytes: Option<u64>,
+    #[serde(default)]
+    pub(super) gates: Vec<VersionGate>,
+    #[serde(default)]
+    pub(super) source: VersionSource,
+}
+
+/// Where a version came from; nothing from gateways that do not say.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct VersionSource {
+    pub(super) place: String,
+    pub(super) tag: Option<String>,
+    pub(super) git_commit: Option<String>,
+    pub(super) pushed_by: Option<String>,
+}
+
+/// A gate that was asked before traffic.
+#[derive(Debug, Deserialize)]
+pub(super) struct VersionGate {
+    pub(super) gate: String,
+    pub(super) verdict: String,
+    pub(super) text: String,
+    pub(super) overridden: Option<Overridden>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Overridden {
+    pub(super) actor: String,
+    pub(super) reason: String,
 }
 
 #[derive(Debug, Deserialize)]

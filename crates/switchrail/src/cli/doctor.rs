@@ -20,6 +20,9 @@ pub struct DoctorArguments {
     /// The model repository
     #[arg(long, value_name = "DIR or URL")]
     model_repository: Option<PathBuf>,
+    /// The store of pushed versions
+    #[arg(long, value_name = "DIR or URL")]
+    store: Option<PathBuf>,
     /// Settings that are fixed at start
     #[arg(long, value_name = "gateway.toml")]
     config: Option<PathBuf>,

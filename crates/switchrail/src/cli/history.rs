@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use base_types::{Clock, ModelName, SystemClock};
+use base_types::{Clock, ModelName, SystemClock, Version};
 use clap::Args;
 use control_admin::{show, time};
-use control_registry::journal::{History, HistoryQuery};
+use control_registry::journal::{Action, History, HistoryQuery};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,8 +21,18 @@ pub struct HistoryArguments {
     #[arg(long)]
     model: Option<ModelName>,
     /// Only since then: a span such as 30m, 12h or 7d, or a moment such as 2026-01-31 or 2026-01-31T08:00:00Z
-    #[arg(long, value_name = "WHEN", value_parser = since)]
-    since: Option<Since>,
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    since: Option<When>,
+    /// Only until then, in the same forms
+    #[arg(long, value_name = "WHEN", value_parser = when)]
+    until: Option<When>,
+    /// Only this version
+    #[arg(long)]
+    version: Option<Version>,
+    /// Only this action, such as promoted or rolled_back; `published` for each table that came into force, which is left
+    /// out otherwise
+    #[arg(long, value_parser = action)]
+    action: Option<Action>,
     /// At most so many, the newest
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
@@ -36,19 +46,20 @@ pub struct HistoryArguments {
     gateway: GatewayArguments,
 }
 
-/// From when on.
+/// A moment, or one so long ago.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Since {
+pub(super) enum When {
     Unix(u64),
     Ago(std::time::Duration),
 }
 
 /// Runs the command.
 pub(super) fn run(arguments: &HistoryArguments) -> Finished {
-    let since = arguments.since.map(|since| since.unix_ms(SystemClock.unix_ms()));
+    let now = SystemClock.unix_ms();
+    let span = (arguments.since.map(|when| when.unix_ms(now)), arguments.until.map(|when| when.unix_ms(now)));
     let answer = match &arguments.state_dir {
-        Some(state_dir) => offline(arguments, state_dir, since)?,
-        None => online(arguments, since)?,
+        Some(state_dir) => offline(arguments, state_dir, span)?,
+        None => online(arguments, span)?,
     };
     if arguments.gateway.json {
         print_json(&answer)?;
@@ -60,18 +71,28 @@ pub(super) fn run(arguments: &HistoryArguments) -> Finished {
     Ok(ExitCode::SUCCESS)
 }
 
-fn online(arguments: &HistoryArguments, since: Option<u64>) -> Result<Value, CliError> {
+fn online(arguments: &HistoryArguments, (since, until): (Option<u64>, Option<u64>)) -> Result<Value, CliError> {
     let mut query = vec![("limit", arguments.limit.to_string())];
     query.extend(arguments.model.iter().map(|model| ("model", model.to_string())));
+    query.extend(arguments.version.iter().map(|version| ("version", version.to_string())));
+    query.extend(arguments.action.iter().map(|action| ("action", action.to_string())));
     query.extend(since.map(|ms| ("since_unix_ms", ms.to_string())));
+    query.extend(until.map(|ms| ("until_unix_ms", ms.to_string())));
     query.extend(arguments.before.map(|seq| ("before", seq.to_string())));
     arguments.gateway.gateway()?.get("/v1/history", &query)
 }
 
-fn offline(arguments: &HistoryArguments, state_dir: &Path, since: Option<u64>) -> Result<Value, CliError> {
+fn offline(
+    arguments: &HistoryArguments,
+    state_dir: &Path,
+    (since_unix_ms, until_unix_ms): (Option<u64>, Option<u64>),
+) -> Result<Value, CliError> {
     let query = HistoryQuery {
         model: arguments.model.clone(),
-        since_unix_ms: since,
+        version: arguments.version,
+        action: arguments.action,
+        since_unix_ms,
+        until_unix_ms,
         before_seq: arguments.before,
         limit: Some(arguments.limit.into()),
     };
@@ -116,15 +137,20 @@ fn block(row: &Row) -> String {
     text
 }
 
-fn since(text: &str) -> Result<Since, String> {
-    let span = time::parse_span(text).map(Since::Ago);
-    let moment = || time::parse_rfc3339(text).map(Since::Unix);
+pub(super) fn when(text: &str) -> Result<When, String> {
+    let span = time::parse_span(text).map(When::Ago);
+    let moment = || time::parse_rfc3339(text).map(When::Unix);
     span.or_else(moment)
         .ok_or_else(|| "a span such as 30m, 12h or 7d, or a moment such as 2026-01-31T08:00:00Z".to_owned())
 }
 
-impl Since {
-    fn unix_ms(self, now_unix_ms: u64) -> u64 {
+fn action(text: &str) -> Result<Action, String> {
+    let words = || Action::ALL.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(", ");
+    Action::parse(text).ok_or_else(|| format!("one of {}", words()))
+}
+
+impl When {
+    pub(super) fn unix_ms(self, now_unix_ms: u64) -> u64 {
         match self {
             Self::Unix(ms) => ms,
             Self::Ago(span) => now_unix_ms.saturating_sub(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),

@@ -1,8 +1,8 @@
-//! Orders: `canary`, `promote`, `rollback`, `release`.
+//! Orders: `canary`, `promote`, `rollback`, `release`, `override`.
 
 use std::process::ExitCode;
 
-use base_types::{ModelName, Selector, Version};
+use base_types::{Gate, ModelName, Selector, Version};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -15,12 +15,12 @@ use super::{Finished, print, print_json};
 pub(super) struct OrderArguments {
     /// Why; recorded in the history
     #[arg(long)]
-    reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// Who; recorded in the history [default: the user's name]
     #[arg(long)]
-    actor: Option<String>,
+    pub(super) actor: Option<String>,
     #[command(flatten)]
-    gateway: GatewayArguments,
+    pub(super) gateway: GatewayArguments,
 }
 
 /// Arguments of `switchrail canary`.
@@ -90,6 +90,27 @@ pub struct ReleaseArguments {
     gateway: GatewayArguments,
 }
 
+/// Arguments of `switchrail override`.
+#[derive(Debug, Args)]
+pub struct OverrideArguments {
+    /// The model
+    model: ModelName,
+    /// The version that was kept out
+    version: Version,
+    /// The gate that failed
+    #[arg(long, value_parser = gate)]
+    gate: Gate,
+    // Beside `OrderArguments`, because here it is needed.
+    /// Why its failure does not matter; recorded in the history
+    #[arg(long)]
+    reason: String,
+    /// Who; recorded in the history [default: the user's name]
+    #[arg(long)]
+    actor: Option<String>,
+    #[command(flatten)]
+    gateway: GatewayArguments,
+}
+
 /// Runs `switchrail canary`.
 pub(super) fn canary(arguments: &CanaryArguments) -> Finished {
     let CanaryArguments { model, version, share, order } = arguments;
@@ -117,6 +138,13 @@ pub(super) fn release(arguments: &ReleaseArguments) -> Finished {
     carry_out(&arguments.model, "release", &body, &arguments.gateway)
 }
 
+/// Runs `switchrail override`.
+pub(super) fn override_gate(arguments: &OverrideArguments) -> Finished {
+    let OverrideArguments { model, version, gate, reason, actor, gateway } = arguments;
+    let body = json!({ "version": version.to_string(), "gate": gate.as_str() });
+    carry_out(model, "override", &signed(body, Some(reason), actor.as_deref()), gateway)
+}
+
 /// Sends an order with who gives it and why, and tells what came of it.
 pub(super) fn send(model: &ModelName, operation: &str, body: Value, order: &OrderArguments) -> Finished {
     let body = signed(body, order.reason.as_deref(), order.actor.as_deref());
@@ -136,11 +164,17 @@ fn carry_out(model: &ModelName, operation: &str, body: &Value, arguments: &Gatew
 }
 
 /// Adds who orders and why. Without a user's name the gateway writes down that it was asked through its API.
-fn signed(mut body: Value, reason: Option<&str>, actor: Option<&str>) -> Value {
+pub(super) fn signed(mut body: Value, reason: Option<&str>, actor: Option<&str>) -> Value {
     let user = || ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()));
     body["reason"] = reason.into();
     body["actor"] = actor.map(str::to_owned).or_else(user).into();
     body
+}
+
+/// Reads the name of a gate.
+fn gate(text: &str) -> Result<Gate, String> {
+    let known = || Gate::ALL.iter().map(|gate| gate.as_str()).collect::<Vec<_>>().join(", ");
+    Gate::parse(text).ok_or_else(|| format!("there is no such gate; there are {}", known()))
 }
 
 /// Reads `25%` or `0.25`. A bare `25` could mean either and is refused.

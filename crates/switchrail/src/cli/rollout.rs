@@ -1,6 +1,7 @@
 //! `switchrail rollout`: the life of a version by a policy. Orders here; `watch` shows how one stands, drawn by `screen`;
 //! `power` and `replay` say what can be known before, and what would have been.
 
+mod follow;
 mod lines;
 mod power;
 mod replay;
@@ -17,6 +18,8 @@ use serde_json::json;
 use super::gateway::GatewayArguments;
 use super::order::{OrderArguments, send};
 use super::{Finished, print, print_json};
+
+pub(super) use follow::{Ended, Following, follow};
 
 /// Commands about rollouts.
 #[derive(Debug, Subcommand)]

@@ -8,7 +8,7 @@ use base_types::{Clock, ModelName, SystemClock};
 use clap::Args;
 use control_admin::time;
 
-use super::answers::{Model, Status, Trial, Version};
+use super::answers::{Model, Source, Status, Trial, UnderWay, Version, VersionGate, VersionSource};
 use super::gateway::{Gateway, GatewayArguments};
 use super::{CliError, Finished, print, print_json, with_causes, words};
 
@@ -82,6 +82,7 @@ fn clear() -> Result<(), CliError> {
 fn page(status: &Status, now_unix_ms: u64) -> String {
     let state = if status.started { "ready" } else { "starting: versions are being loaded" };
     let mut text = format!("generation {}, {state}\n", status.generation);
+    text.extend(status.config.source.as_ref().map(source));
     if status.models.is_empty() {
         text.push_str("\nno models: put versions at <model repository>/<model>/<version>/model.onnx\n");
     }
@@ -102,22 +103,61 @@ fn page(status: &Status, now_unix_ms: u64) -> String {
     text
 }
 
+/// Of which commit routing.toml is.
+fn source(source: &Source) -> String {
+    let Source { short, branch, dirty, remote } = source;
+    let dirty = if *dirty { " with changes that are not committed" } else { "" };
+    let beside: String = branch.iter().chain(remote).map(|name| format!(", {name}")).collect();
+    format!("routing.toml of commit {short}{dirty}{beside}\n")
+}
+
 fn section(model: &Model, now_unix_ms: u64) -> String {
     let stable = model.stable.map_or("no stable version".to_owned(), |v| format!("stable {v}"));
     let mut text = format!("\n{}: {stable}, {}\n", model.name, model.phase);
     let header = ["version", "state", "wanted", "actual", "load", "memory", "digest"].map(str::to_owned);
     text.push_str(&table(std::iter::once(header).chain(model.versions.iter().map(cells)).collect()));
+    text.extend(model.versions.iter().filter_map(origin));
     for version in &model.versions {
         if let Some(reason) = &version.reason {
             let (number, state) = (version.version, &version.state);
             text.push_str(&format!("  version {number} is {state} ({}): {}\n", reason.code, reason.text));
         }
+        text.extend(version.gates.iter().filter_map(|gate| failed_gate(version, gate)));
+    }
+    if let Some(UnderWay { number, candidate, policy, status, note }) = &model.rollout {
+        let status = status.replace('_', " ");
+        text.push_str(&format!("  rollout {number} of {candidate} by the policy {policy}: {status}: {note}\n"));
     }
     for trial in &model.trials {
         text.push_str(&trial_lines(trial, now_unix_ms));
     }
     text.extend(model.notices.iter().map(|notice| format!("  note: {notice}\n")));
     text
+}
+
+/// A failed gate that does not keep its version out, and why not; what keeps it out is its reason.
+fn failed_gate(version: &Version, gate: &VersionGate) -> Option<String> {
+    let keeps_out = version.reason.as_ref().is_some_and(|reason| reason.code == "gate_failed");
+    let why = match &gate.overridden {
+        Some(by) => format!("overridden by {}: {}", by.actor, by.reason),
+        None if keeps_out => return None,
+        None => "not required".to_owned(),
+    };
+    let (number, gate, verdict, text) = (version.version, &gate.gate, &gate.verdict, &gate.text);
+    (verdict == "failed").then(|| format!("  version {number} failed the gate {gate} ({why}): {text}\n"))
+}
+
+/// Where a version came from, if it was pushed.
+fn origin(version: &Version) -> Option<String> {
+    let VersionSource { place, tag, git_commit, pushed_by } = &version.source;
+    let said = [
+        tag.as_ref().map(|tag| format!("tag {tag}")),
+        git_commit.as_ref().map(|commit| format!("commit {}", commit.get(..12).unwrap_or(commit))),
+        pushed_by.as_ref().filter(|by| !by.is_empty()).map(|by| format!("pushed by {by}")),
+    ];
+    let said: Vec<String> = said.into_iter().flatten().collect();
+    let from = if place == "store" { "the store" } else { "its folder" };
+    (!said.is_empty()).then(|| format!("  version {} from {from}: {}\n", version.version, said.join(", ")))
 }
 
 fn cells(version: &Version) -> [String; 7] {

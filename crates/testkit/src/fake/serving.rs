@@ -36,7 +36,7 @@ impl Lane for FakeLane {
 /// The report of a run that took a millisecond.
 pub fn report(result: Result<Vec<Tensor>, JobError>) -> Report {
     use std::time::Duration;
-    Report { result, queue: Duration::ZERO, run: Duration::from_millis(1) }
+    Report { result, queue: Duration::ZERO, run: Duration::from_millis(1), batch: None }
 }
 
 struct NoRunner(Signature);

@@ -1,6 +1,6 @@
 //! A rollout as JSON.
 
-use base_types::{NOTED_MAX, Rollout, RolloutStatus, Standstill};
+use base_types::{NOTED_MAX, NextCandidate, Rollout, RolloutStatus, Standstill};
 use serde::{Deserialize, Serialize};
 
 use super::{digest, version};
@@ -32,6 +32,8 @@ pub(super) struct StoredRollout {
     has_told_silence: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     next: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    next_policy: Option<String>,
     actor: String,
     note: String,
 }
@@ -56,7 +58,8 @@ pub(super) fn store(rollout: &Rollout) -> StoredRollout {
         standstill: rollout.standstill.map(|reason| reason.as_str().to_owned()),
         noted: rollout.noted.iter().take(NOTED_MAX).map(ToString::to_string).collect(),
         has_told_silence: rollout.has_told_silence,
-        next: rollout.next.map(|next| next.get()),
+        next: rollout.next.as_ref().map(|next| next.version.get()),
+        next_policy: rollout.next.as_ref().and_then(|next| next.policy.as_deref()).map(str::to_owned),
         actor: rollout.actor.to_string(),
         note: rollout.note.to_string(),
     }
@@ -83,10 +86,14 @@ pub(super) fn restore(stored: StoredRollout) -> Result<Rollout, String> {
         standstill: stored.standstill.as_deref().map(standstill).transpose()?,
         noted: stored.noted.into_iter().take(NOTED_MAX).map(Into::into).collect(),
         has_told_silence: stored.has_told_silence,
-        next: stored.next.map(version).transpose()?,
+        next: stored.next.map(|next| next_candidate(next, stored.next_policy.as_deref())).transpose()?,
         actor: stored.actor.into(),
         note: stored.note.into(),
     })
+}
+
+fn next_candidate(number: u64, policy: Option<&str>) -> Result<NextCandidate, String> {
+    Ok(NextCandidate { version: version(number)?, policy: policy.map(Into::into) })
 }
 
 fn standstill(word: &str) -> Result<Standstill, String> {

@@ -7,7 +7,7 @@ use crate::plan::OnNewCandidate;
 use crate::rollout::{Action, Event, NotifyKind, OutCause, RefusalCode};
 
 fn newcomer(story: &mut Story, number: u64) -> Option<RefusalCode> {
-    story.take(&Event::NewCandidate { version: version(number) }).map(|refusal| refusal.code)
+    story.take(&Event::NewCandidate(waiting(number))).map(|refusal| refusal.code)
 }
 
 #[test]
@@ -19,7 +19,7 @@ fn another_candidate_is_refused_while_one_is_under_way() {
     story.abort();
     story.done();
     assert_eq!(newcomer(&mut story, 9), None);
-    assert_eq!(story.done(), [Action::StartNext(version(9))]);
+    assert_eq!(story.done(), [Action::StartNext(waiting(9))]);
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn the_last_candidate_that_queued_is_next() {
     }
     assert_eq!(story.told(), [NotifyKind::Queued, NotifyKind::Queued]);
     story.abort();
-    assert_eq!(story.done().last(), Some(&Action::StartNext(version(10))));
+    assert_eq!(story.done().last(), Some(&Action::StartNext(waiting(10))));
     assert_eq!(story.rollout.next, None);
 }
 
@@ -44,12 +44,12 @@ fn a_newcomer_takes_the_place_of_a_canary_but_not_of_a_promotion() {
     let done = story.done();
     let cause = OutCause::Replaced(version(9));
     assert_eq!(done[0], Action::RollBack { cause, is_quarantined: false });
-    assert_eq!(done.last(), Some(&Action::StartNext(version(9))));
+    assert_eq!(done.last(), Some(&Action::StartNext(waiting(9))));
 
     let mut story = Story::in_bake();
     story.policy.on_new_candidate = OnNewCandidate::Replace;
     assert_eq!(newcomer(&mut story, 9), None);
-    assert_eq!((story.status(), story.rollout.next), (RolloutStatus::Baking, Some(version(9))));
+    assert_eq!((story.status(), story.rollout.next.clone()), (RolloutStatus::Baking, Some(waiting(9))));
 }
 
 #[test]

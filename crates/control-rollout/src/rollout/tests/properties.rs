@@ -215,8 +215,8 @@ proptest! {
                 return;
             }
             match (t.event, order_of(t.event)) {
-                (Event::NewCandidate { version }, _) => {
-                    assert_eq!(t.after.actions, [Action::StartNext(*version)]);
+                (Event::NewCandidate(newcomer), _) => {
+                    assert_eq!(t.after.actions, [Action::StartNext(newcomer.clone())]);
                     assert_eq!(&t.after.rollout, t.before);
                 }
                 (_, Some(OrderKind::Retry)) if t.after.refusal.is_none() => {

@@ -6,7 +6,7 @@ use control_admin::Token;
 use control_config::{Diagnostic, GatewayConfig, SettingError, Severity, is_bucket, parse_gateway, parse_routing};
 use engine_onnx::{locate, probe};
 
-use super::places::{listeners, repository, state_dir};
+use super::places::{listeners, repository, state_dir, store};
 use super::{DoctorArguments, Finding, Grade};
 use crate::cli::with_causes;
 use crate::settings::STATE_IN_REPOSITORY;
@@ -17,6 +17,7 @@ pub(super) fn examine(arguments: &DoctorArguments) -> Vec<Finding> {
     let mut findings = vec![finding, runtime(&config), routing(&config), token(&config)];
     findings.extend(misfits(&config));
     findings.push(repository(&config));
+    findings.extend(store(&config));
     let folder = config.model_repository.as_ref().filter(|repository| !is_bucket(repository));
     let in_repository = folder.map(|folder| folder.join(STATE_IN_REPOSITORY));
     findings.push(state_dir(config.state_dir.clone().or(in_repository).as_deref()));
@@ -33,8 +34,9 @@ fn config(arguments: &DoctorArguments) -> (GatewayConfig, Finding) {
         ),
         Some(path) => gateway_file(path),
     };
-    let DoctorArguments { model_repository, routing, state_dir, token_file, .. } = arguments;
+    let DoctorArguments { model_repository, store, routing, state_dir, token_file, .. } = arguments;
     config.model_repository = model_repository.clone().or(config.model_repository);
+    config.store.path = store.clone().or(config.store.path);
     config.routing = routing.clone().or(config.routing);
     config.state_dir = state_dir.clone().or(config.state_dir);
     config.http = arguments.http_address.unwrap_or(config.http);

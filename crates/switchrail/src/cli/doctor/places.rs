@@ -7,11 +7,10 @@ use std::path::Path;
 use base_types::{Clock, SystemClock};
 use control_bucket::Address;
 use control_config::{GatewayConfig, is_bucket};
-use control_registry::Limits;
 use control_registry::repository::{ConfigEntry, Scan, ScanOptions, VersionEntry, scan};
 
 use super::{Finding, Grade};
-use crate::bucket::bounds;
+use crate::bucket::{bounds, limits};
 use crate::cli::with_causes;
 
 /// More refused entries than these are counted, not listed.
@@ -19,24 +18,41 @@ const REFUSED_SHOWN: usize = 20;
 
 /// The model repository.
 pub(super) fn repository(config: &GatewayConfig) -> Finding {
+    if config.model_repository.is_none() && config.store.path.is_some() {
+        return Finding::new("repository", Grade::Absent, "none given: versions come from the store alone");
+    }
     let Some(folder) = &config.model_repository else {
         return Finding::new("repository", Grade::Absent, "none given: serve needs --model-repository DIR");
     };
     if is_bucket(folder) {
         return bucket(&folder.to_string_lossy(), config);
     }
-    let settings = &config.repository;
-    let limits = Limits {
-        models: settings.models,
-        versions_per_model: settings.versions_per_model,
-        model_file_bytes: settings.model_file_bytes,
-        version_bytes: settings.version_bytes,
-        ..Limits::default()
-    };
-    match scan(folder, &ScanOptions { settle_ms: 0, limits }, SystemClock.unix_ms()) {
+    match scan(folder, &ScanOptions { settle_ms: 0, limits: limits(config) }, SystemClock.unix_ms()) {
         Ok(found) => described(folder, &found),
         Err(error) => Finding::new("repository", Grade::Bad, with_causes(&error)),
     }
+}
+
+/// The store, if one is named. It is listed, and no record is read.
+pub(super) fn store(config: &GatewayConfig) -> Option<Finding> {
+    let place = config.store.path.as_ref()?;
+    let listed = crate::store::open_existing(place, None)
+        .map_err(|error| with_causes(&error))
+        .and_then(|store| store.list().map_err(|error| with_causes(&error)));
+    let (grade, text) = match listed {
+        Ok(found) => {
+            let n_versions: usize = found.models.values().map(|versions| versions.len()).sum();
+            let text = format!("models: {}, versions: {n_versions}, in {}", found.models.len(), place.display());
+            let strange = found.strangers.iter().take(REFUSED_SHOWN);
+            let strange: String = strange.map(|key| format!("\ndoes not belong there: {key}")).collect();
+            let is_good = n_versions > 0 && strange.is_empty();
+            (if is_good { Grade::Good } else { Grade::Doubtful }, text + &strange)
+        }
+        // What was read of a bucket earlier may serve all the same.
+        Err(text) if is_bucket(place) => (Grade::Doubtful, text),
+        Err(text) => (Grade::Bad, text),
+    };
+    Some(Finding::new("store", grade, text))
 }
 
 /// A model repository in a bucket. It is listed, and nothing of it is fetched.

@@ -8,8 +8,9 @@ use control_registry::journal::{Action, Entry, Journal};
 use super::*;
 
 fn arguments(state_dir: &Path) -> HistoryArguments {
-    let (model, since, before, state_dir) = (None, None, None, Some(state_dir.to_owned()));
-    HistoryArguments { model, since, limit: 2, before, state_dir, gateway: GatewayArguments::default() }
+    let (model, since, until, version, action, before) = Default::default();
+    let (limit, state_dir, gateway) = (2, Some(state_dir.to_owned()), GatewayArguments::default());
+    HistoryArguments { model, since, until, version, action, limit, before, state_dir, gateway }
 }
 
 #[test]
@@ -33,7 +34,7 @@ fn the_journal_is_read_without_a_gateway() {
     }
     let arguments = arguments(folder.path());
     let read = |since| {
-        let answer = offline(&arguments, folder.path(), since).unwrap();
+        let answer = offline(&arguments, folder.path(), (since, None)).unwrap();
         let rows = answer["rows"].as_array().unwrap().clone();
         rows.into_iter().map(|row| Row::deserialize(row).unwrap()).collect::<Vec<_>>()
     };
@@ -51,9 +52,9 @@ fn the_journal_is_read_without_a_gateway() {
 
 #[test]
 fn since_is_a_span_or_a_moment() {
-    assert_eq!(since("2h"), Ok(Since::Ago(Duration::from_secs(7_200))));
-    assert_eq!(since("2h").unwrap().unix_ms(10_000_000), 2_800_000);
-    assert_eq!(since("7d").unwrap().unix_ms(1), 0);
-    assert_eq!(since("2023-11-14T22:13:20Z"), Ok(Since::Unix(1_700_000_000_000)));
-    assert!(since("yesterday").unwrap_err().contains("7d"));
+    assert_eq!(when("2h"), Ok(When::Ago(Duration::from_secs(7_200))));
+    assert_eq!(when("2h").unwrap().unix_ms(10_000_000), 2_800_000);
+    assert_eq!(when("7d").unwrap().unix_ms(1), 0);
+    assert_eq!(when("2023-11-14T22:13:20Z"), Ok(When::Unix(1_700_000_000_000)));
+    assert!(when("yesterday").unwrap_err().contains("7d"));
 }

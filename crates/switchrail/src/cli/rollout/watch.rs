@@ -157,7 +157,7 @@ impl Watch {
 }
 
 /// The exit code of a status; `None` while the rollout is under way.
-fn outcome(status: &str) -> Option<ExitCode> {
+pub(super) fn outcome(status: &str) -> Option<ExitCode> {
     match RolloutStatus::parse(status)? {
         RolloutStatus::Promoted => Some(ExitCode::SUCCESS),
         RolloutStatus::RolledBack => Some(ROLLED_BACK.into()),
@@ -185,7 +185,7 @@ fn draw(text: &str) -> Result<(), CliError> {
 }
 
 /// The answer with nothing in its texts that could steer the terminal.
-fn clean(mut value: Value) -> Value {
+pub(super) fn clean(mut value: Value) -> Value {
     match &mut value {
         Value::String(text) => *text = printable(text).replace('\n', " "),
         Value::Array(values) => values.iter_mut().for_each(|value| *value = clean(value.take())),

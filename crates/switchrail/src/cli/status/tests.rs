@@ -24,6 +24,8 @@ fn everything_in_force_is_on_the_page() {
             "versions": [version(1, "ready", 0.75), version(2, "ready", 0.25), failed],
             "trials": [{ "candidate": 2, "stable": 1, "since_unix_ms": 1_700_000_000_000u64, "mode": "observe",
                 "evidence": {} }],
+            "rollout": { "number": 3, "candidate": 2, "policy": "cautious", "status": "awaiting_approval",
+                "note": "the team has to approve" },
             "notices": ["version 9 is unknown"] }],
         "quarantine": [{ "model": "fraud", "version": 4, "digest": "fedcba98765432100000", "cause": "limit",
             "since_unix_ms": 1_700_000_000_000u64 }],
@@ -39,6 +41,7 @@ fraud: stable 1, canary
   2        ready   25 %    –       120 ms  2.0 MiB  0123456789abcdef
   3        failed  0 %     –       120 ms  2.0 MiB  –
   version 3 is failed (malformed): cut short
+  rollout 3 of 2 by the policy cautious: awaiting approval: the team has to approve
   trial of 2 against 1 for 1 min 5 s, observed only: no rollback by itself
 ";
     assert!(text.starts_with(expected), "{text}");

@@ -25,7 +25,7 @@ fn rollout() -> Rollout {
         standstill: Some(Standstill::Rule),
         noted: vec!["drift".into(), "latency".into()],
         has_told_silence: true,
-        next: Some(version(9)),
+        next: Some(NextCandidate { version: version(9), policy: Some("fast".into()) }),
         actor: "ada".into(),
         note: "drift: looks other".into(),
     }

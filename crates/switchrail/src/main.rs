@@ -5,7 +5,6 @@ mod bucket;
 mod capture;
 mod cli;
 mod edge_options;
-mod io_workers;
 mod loader;
 mod logging;
 mod records;

@@ -33,7 +33,6 @@ use tracing::{error, info, warn};
 use crate::bucket;
 use crate::capture;
 use crate::edge_options::edge_options;
-use crate::io_workers::IoWorkers;
 use crate::loader::VersionLoader;
 use crate::logging::{self, Log};
 use crate::records;
@@ -153,7 +152,6 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     let executor = Arc::new(Executor::start(n_run, n_io - 1, clock.clone())?);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(n_io).thread_name("io").enable_all().build()?;
-    let io_workers = IoWorkers::start(runtime.handle(), clock.clone())?;
     let listeners = runtime.block_on(Listeners::bind(config))?;
     let cell = Arc::new(SnapshotCell::new(Snapshot::default()));
     show_aliases(&metrics, config, cell.clone());
@@ -185,7 +183,7 @@ fn serve(settings: &ServeSettings) -> Result<(), ServeError> {
     if stopped.is_err() {
         error!("the journal does not take the end: this end counts as unclean");
     }
-    drop((io_workers, mirror));
+    drop(mirror);
     runtime.shutdown_timeout(LISTENERS_END);
     info!("stopped");
     Ok(())
